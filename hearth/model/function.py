@@ -1,0 +1,57 @@
+"""A function version: an immutable snapshot of code and configuration with a key of its own.
+
+The key names its queue. `$LATEST` gets a new key with every change, so a request published for one key can
+never run another's code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import orjson
+
+from hearth.arn import function_arn
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionVersion:
+    """Everything that a worker must know to run it."""
+
+    key: str
+    account: str
+    region: str
+    name: str
+    version: str
+    runtime: str
+    handler: str
+    role: str
+    #: sha256 of the zip, hex: its name in the code store
+    code_sha256: str
+    timeout_s: int = 3
+    memory_mb: int = 128
+    ephemeral_mb: int = 512
+    environment: dict[str, str] = field(default_factory=dict)
+    log_group: str = ""
+    log_format: str = "Text"
+    #: None: the account's unreserved concurrency is the limit
+    reserved_concurrency: int | None = None
+
+    @property
+    def arn(self) -> str:
+        """Unqualified."""
+        return function_arn(self.region, self.account, self.name)
+
+    @property
+    def family(self) -> str:
+        """What a worker must offer to run it; the key of its placement queue."""
+        return self.runtime
+
+    def to_json(self) -> bytes:
+        return orjson.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> FunctionVersion:
+        raw: dict[str, Any] = orjson.loads(data)
+        known = {name: raw[name] for name in cls.__slots__ if name in raw}
+        return cls(**known)

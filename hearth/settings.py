@@ -1,0 +1,153 @@
+"""Every setting, typed, with its meaning. Read once from HEARTH_* and an optional settings file.
+
+Only `hearth.cli` calls `Settings.load`; the parts receive the object. The names of the first block are fixed:
+tools rely on them. Children of a process inherit its settings through `Settings.to_environ`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+PREFIX = "HEARTH_"
+
+
+class BadSettings(Exception):
+    """Unknown names and bad values, all of them together; the text says what to mend."""
+
+
+def _default_data() -> Path:
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser() / "hearth"
+
+
+class Settings(BaseSettings):
+    """Units are in the names. `settings_file` (HEARTH_SETTINGS_FILE, TOML, lower-case names without prefix) is
+    overridden by the environment."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+
+    # --- names that tools rely on ---------------------------------------------------------------------------
+    port: int = Field(4566, description="port of the API", ge=0, le=65535)
+    bind: str = Field("127.0.0.1", description="address the API listens on")
+    data: Path = Field(default_factory=_default_data, description="embedded servers' data, code blobs, logs")
+    broker_url: str | None = Field(None, description="amqp:// URL of a RabbitMQ to use instead of the embedded one")
+    state_url: str | None = Field(None, description="redis:// URL of the durable server (functions, executions)")
+    coordination_url: str | None = Field(None, description="redis:// URL of the server that may be lost (leases)")
+    code_url: str | None = Field(None, description="directory of code blobs, logs and bills (default: DATA/blobs)")
+    aws_upstream: str | None = Field(None, description="endpoint of every AWS service that Hearth does not run")
+    aws_endpoints: str | None = Field(None, description="the same by service: s3=http://...,sqs=http://...")
+    function_endpoint_url: str | None = Field(
+        None, description="AWS_ENDPOINT_URL inside functions (default: Hearth itself)"
+    )
+    event_retry_base_seconds: float = Field(60.0, description="first delay of an asynchronous invoke's retry", gt=0)
+    max_sandboxes: int | None = Field(None, description="a host's room (default: from memory)", ge=1)
+    max_workers: int | None = Field(None, description="most worker processes of a host (default: its cores)", ge=1)
+    idle_seconds: float = Field(300.0, description="how long an idle sandbox is kept", gt=0)
+    runtime_match: Literal["nearest", "exact"] = Field(
+        "nearest", description="what runs a function whose runtime isn't installed"
+    )
+
+    # --- processes ------------------------------------------------------------------------------------------
+    settings_file: Path | None = Field(None, description="TOML file with these settings")
+    gateway_processes: int | None = Field(None, description="gunicorn workers (default: half the cores)", ge=1)
+    workers: int = Field(1, description="worker processes the fleet keeps alive", ge=1)
+    drain_seconds: float = Field(30.0, description="how long a stopping process waits for what runs", gt=0)
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the platform's own log")
+    stack: str | None = Field(None, description="internal: set by `hearth up` for its children")
+
+    # --- access ---------------------------------------------------------------------------------------------
+    region: str = Field("us-east-1", description="region when a request does not name one")
+    account: str = Field("000000000000", description="account of the development key", pattern=r"^\d{12}$")
+    development_key: bool = Field(True, description="accept access key `test` (secret `test`) on loopback")
+    access_keys: str | None = Field(None, description="more keys: KEY:SECRET:ACCOUNT,...")
+    secret: str | None = Field(None, description="key of the platform's own signatures (default: made once, in state)")
+
+    # --- limits ---------------------------------------------------------------------------------------------
+    account_concurrency: int = Field(1000, description="sandboxes an account may have", ge=1)
+    placement_wait_seconds: float = Field(30.0, description="longest wait of a request for room", gt=0)
+    init_seconds: float = Field(10.0, description="limit of the Init phase", gt=0)
+    concurrent_inits: int | None = Field(None, description="Init phases a worker runs at once (default: 2 x cores)")
+    cpu: Literal["weight", "quota"] = Field(
+        "weight",
+        description="weight: CPU in proportion to memory when it is scarce, up to max(1, memory/1769 MB) cores; "
+        "quota: never more than memory/1769 MB cores, as on AWS",
+    )
+    isolation: Literal["auto", "full", "reduced", "process"] = Field(
+        "auto", description="auto: the best the host allows; a named level: that one, or refuse to start"
+    )
+    log_retention_days: int = Field(30, description="how long function logs are kept", ge=1)
+
+    @field_validator("data", mode="after")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = os.environ.get(PREFIX + "SETTINGS_FILE")
+        toml = (TomlConfigSettingsSource(settings_cls, Path(file)),) if file else ()
+        return (init_settings, env_settings, *toml)
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Settings:
+        """Environment over file over defaults. Raises BadSettings naming everything wrong at once."""
+        problems = [
+            f"{name}: no such setting (see `hearth config`)"
+            for name in sorted(os.environ)
+            if name.startswith(PREFIX) and name[len(PREFIX) :].lower() not in cls.model_fields
+        ]
+        try:
+            settings = cls(**overrides)
+        except ValidationError as exc:
+            for error in exc.errors():
+                where = ".".join(str(part) for part in error["loc"]) or "settings"
+                problems.append(f"{PREFIX}{where.upper()}: {error['msg']} (got {error.get('input')!r})")
+        except (OSError, tomllib.TOMLDecodeError) as exc:
+            problems.append(f"HEARTH_SETTINGS_FILE: {exc}")
+        if problems:
+            raise BadSettings("\n".join(problems))
+        return settings
+
+    def to_environ(self) -> dict[str, str]:
+        """Only what differs from the defaults, as HEARTH_* variables for a child process."""
+        return {
+            PREFIX + name.upper(): str(value).lower() if isinstance(value, bool) else str(value)
+            for name, value in self
+            if name in self.model_fields_set and value is not None
+        }
+
+    # --- what follows from them -----------------------------------------------------------------------------
+    @property
+    def endpoints(self) -> dict[str, str]:
+        """Service name -> endpoint, from HEARTH_AWS_ENDPOINTS."""
+        pairs = (part.split("=", 1) for part in (self.aws_endpoints or "").split(",") if part.strip())
+        return {name.strip(): url.strip() for name, url in pairs}
+
+    def endpoint_of(self, service: str) -> str | None:
+        """Where calls to a service that Hearth does not run go; None: nowhere is configured."""
+        return self.endpoints.get(service, self.aws_upstream)
+
+    @property
+    def blobs_dir(self) -> Path:
+        return Path(self.code_url.removeprefix("file://")) if self.code_url else self.data / "blobs"
+
+    @property
+    def runtimes_dir(self) -> Path:
+        return self.data / "runtimes"
+
+    @property
+    def loopback(self) -> bool:
+        return self.bind in ("127.0.0.1", "::1", "localhost")
