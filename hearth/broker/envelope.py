@@ -1,0 +1,111 @@
+"""Invocation and InvocationResult <-> AMQP body, properties and headers.
+
+The body is the payload's raw bytes, never wrapped. Everything else is a property or a header, and a header that
+would hold its default is left out: fewer bytes, and the codec's cost is per header.
+
+request  message_id request id · correlation_id the caller's own · reply_to · type invocation type · content_type
+         headers: family key arn until [epoch trace context tail attempt placed]
+reply    correlation_id · type outcome, or "part" for a piece of a large body that others follow · content_type
+         headers: version [detail epoch log billed cold]
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pika import BasicProperties
+
+from hearth.model.invocation import Invocation, InvocationResult, InvocationType, Outcome
+
+#: `type` of a reply that holds only a piece of the body
+PART = "part"
+#: larger bodies go out in pieces, so that one large answer does not hold up the connection for the others
+PART_BYTES = 64 * 1024
+
+
+def invocation_properties(
+    invocation: Invocation, *, correlation_id: str | None, reply_to: str | None
+) -> BasicProperties:
+    headers: dict[str, Any] = {
+        "family": invocation.family,
+        "key": invocation.version_key,
+        "arn": invocation.invoked_arn,
+        "until": invocation.gives_up_at_ms,
+    }
+    if invocation.epoch:
+        headers["epoch"] = invocation.epoch
+    if invocation.trace_id:
+        headers["trace"] = invocation.trace_id
+    if invocation.client_context:
+        headers["context"] = invocation.client_context
+    if invocation.tail:
+        headers["tail"] = True
+    if invocation.attempt != 1:
+        headers["attempt"] = invocation.attempt
+    if invocation.placed_at_ms:
+        headers["placed"] = invocation.placed_at_ms
+    return BasicProperties(
+        content_type=invocation.content_type,
+        headers=headers,
+        correlation_id=correlation_id,
+        reply_to=reply_to,
+        message_id=invocation.request_id,
+        type=invocation.invocation_type.value,
+    )
+
+
+def read_invocation(properties: BasicProperties, body: bytes) -> Invocation:
+    """Raises KeyError or ValueError for a message that isn't ours."""
+    headers = properties.headers or {}
+    get = headers.get
+    return Invocation(
+        request_id=properties.message_id or "",
+        version_key=headers["key"],
+        invoked_arn=headers["arn"],
+        family=headers["family"],
+        payload=body,
+        gives_up_at_ms=headers["until"],
+        epoch=get("epoch", 0),
+        invocation_type=InvocationType(properties.type or "RequestResponse"),
+        trace_id=get("trace", ""),
+        client_context=get("context", ""),
+        content_type=properties.content_type or "application/json",
+        tail=get("tail", False),
+        attempt=get("attempt", 1),
+        placed_at_ms=get("placed", 0),
+    )
+
+
+def result_properties(result: InvocationResult, correlation_id: str | None) -> BasicProperties:
+    headers: dict[str, Any] = {"version": result.executed_version}
+    if result.detail:
+        headers["detail"] = result.detail
+    if result.epoch:
+        headers["epoch"] = result.epoch
+    if result.log_tail:
+        headers["log"] = result.log_tail
+    if result.billed_ms:
+        headers["billed"] = result.billed_ms
+    if result.cold_start:
+        headers["cold"] = True
+    return BasicProperties(
+        content_type=result.content_type,
+        headers=headers,
+        correlation_id=correlation_id,
+        type=result.outcome.value,
+    )
+
+
+def read_result(properties: BasicProperties, body: bytes) -> InvocationResult:
+    get = (properties.headers or {}).get
+    return InvocationResult(
+        outcome=Outcome(properties.type or "lost"),
+        payload=body,
+        executed_version=get("version", ""),
+        log_tail=get("log", b""),
+        detail=get("detail", ""),
+        content_type=properties.content_type or "application/json",
+        epoch=get("epoch", 0),
+        billed_ms=get("billed", 0),
+        cold_start=get("cold", False),
+    )

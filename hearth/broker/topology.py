@@ -1,0 +1,99 @@
+"""Every exchange, queue and argument, in one place. Declaring is idempotent; arguments must never differ.
+
+    client -> hearth.invoke --(<key>.<epoch>)--> invoke.<key>.<epoch> --(no idle sandbox)--> hearth.placement
+                            --(no such queue)--> hearth.placement --(family)--> placement.<family>
+    placement.<family>  --(waited too long)--> hearth.expired -> expired        -> gateways answer
+    hearth.placement    --(no such family)---> hearth.unplaceable -> unplaceable -> gateways answer
+
+`invoke.*` has a TTL of 0: a message that no idle sandbox takes at once is dead-lettered at once. It is durable and
+never auto-delete: deletion does not dead-letter, so it could lose requests; it expires when unused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hearth.broker.connection import Channel
+
+INVOKE = "hearth.invoke"
+PLACEMENT = "hearth.placement"
+EXPIRED = "hearth.expired"
+UNPLACEABLE = "hearth.unplaceable"
+CONTROL = "hearth.control"
+
+EXPIRED_QUEUE = "expired"
+UNPLACEABLE_QUEUE = "unplaceable"
+
+#: an unused version's queue goes away after this
+INVOKE_EXPIRES_MS = 600_000
+#: a worker's own queue outlives it briefly; what is in it goes back to placement after a second
+WORKER_TTL_MS = 1_000
+WORKER_EXPIRES_MS = 60_000
+
+
+def routing_key(version_key: str, epoch: int) -> str:
+    return f"{version_key}.{epoch}"
+
+
+def invoke_queue(version_key: str, epoch: int) -> str:
+    return f"invoke.{version_key}.{epoch}"
+
+
+def placement_queue(family: str) -> str:
+    return f"placement.{family}"
+
+
+def worker_queue(worker_id: str) -> str:
+    return f"worker.{worker_id}"
+
+
+async def declare_shared(channel: Channel) -> None:
+    """What every process relies on."""
+    await channel.declare_exchange(UNPLACEABLE, "fanout")
+    await channel.declare_exchange(EXPIRED, "fanout")
+    await channel.declare_exchange(PLACEMENT, "headers", {"alternate-exchange": UNPLACEABLE})
+    await channel.declare_exchange(INVOKE, "direct", {"alternate-exchange": PLACEMENT})
+    await channel.declare_exchange(CONTROL, "fanout")
+    for queue, exchange in ((EXPIRED_QUEUE, EXPIRED), (UNPLACEABLE_QUEUE, UNPLACEABLE)):
+        await channel.declare_queue(queue, {"x-message-ttl": 60_000})
+        await channel.bind(queue, exchange)
+
+
+async def declare_placement(channel: Channel, family: str, wait_ms: int) -> str:
+    """The queue of requests for which no sandbox is idle. Its TTL is the longest wait for room."""
+    queue = placement_queue(family)
+    await channel.declare_queue(queue, {"x-message-ttl": wait_ms, "x-dead-letter-exchange": EXPIRED})
+    await channel.bind(queue, PLACEMENT, arguments={"x-match": "all", "family": family})
+    return queue
+
+
+async def declare_invoke(channel: Channel, version_key: str, epoch: int) -> str:
+    """The queue of one version. Raises ChannelClosed(404) when it is homed on a broker node that is down."""
+    queue = invoke_queue(version_key, epoch)
+    arguments: dict[str, Any] = {
+        "x-message-ttl": 0,
+        "x-expires": INVOKE_EXPIRES_MS,
+        "x-dead-letter-exchange": PLACEMENT,
+    }
+    await channel.declare_queue(queue, arguments)
+    await channel.bind(queue, INVOKE, routing_key(version_key, epoch))
+    return queue
+
+
+async def declare_worker(channel: Channel, worker_id: str) -> str:
+    """A worker's own queue: placements that must go to it because one of its idle sandboxes gives way."""
+    queue = worker_queue(worker_id)
+    arguments = {
+        "x-message-ttl": WORKER_TTL_MS,
+        "x-expires": WORKER_EXPIRES_MS,
+        "x-dead-letter-exchange": PLACEMENT,
+    }
+    await channel.declare_queue(queue, arguments)
+    return queue
+
+
+async def declare_control(channel: Channel) -> str:
+    """A queue of this connection's own on the control fanout."""
+    queue = await channel.declare_queue("", durable=False, exclusive=True)
+    await channel.bind(queue, CONTROL)
+    return queue
