@@ -60,6 +60,9 @@ class Settings(BaseSettings):
 
     # --- processes ------------------------------------------------------------------------------------------
     settings_file: Path | None = Field(None, description="TOML file with these settings")
+    function_port: int | None = Field(
+        None, description="port of the API for functions, which never takes the development key (default: port + 1)"
+    )
     gateway_processes: int | None = Field(None, description="gunicorn workers (default: half the cores)", ge=1)
     workers: int = Field(1, description="worker processes the fleet keeps alive", ge=1)
     drain_seconds: float = Field(30.0, description="how long a stopping process waits for what runs", gt=0)
@@ -144,6 +147,11 @@ class Settings(BaseSettings):
     def endpoint_of(self, service: str) -> str | None:
         """Where calls to a service that Hearth does not run go; None: nowhere is configured."""
         return self.endpoints.get(service, self.aws_upstream)
+
+    @property
+    def function_listener(self) -> int:
+        """Port of the API's listener for functions."""
+        return self.port + 1 if self.function_port is None else self.function_port
 
     @property
     def blobs_dir(self) -> Path:

@@ -32,6 +32,8 @@ class FunctionVersion:
     memory_mb: int = 128
     ephemeral_mb: int = 512
     environment: dict[str, str] = field(default_factory=dict)
+    #: the variables as they are stored, encrypted; `hearth.credentials.EnvironmentCipher` opens them
+    sealed_environment: str = ""
     log_group: str = ""
     log_format: str = "Text"
     #: None: the account's unreserved concurrency is the limit
