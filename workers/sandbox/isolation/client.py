@@ -1,0 +1,151 @@
+"""The worker's end of the spawner: starts the process, sends requests, routes what comes back.
+
+The only place in the worker that starts a process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hearth.clock import Deadline
+from workers.sandbox.isolation.spec import SpawnFailed
+from workers.sandbox.isolation.spawner import MESSAGE_BYTES
+
+_START_S = 10.0
+_REPLY_S = 10.0
+_DESCRIPTORS = 8
+_ROOT = Path(__file__).resolve().parents[3]
+# -I -S: no site-packages and no user settings; the spawner needs the standard library and its own modules only.
+_PROGRAM = f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from workers.sandbox.isolation.spawner import main; main()"
+
+
+class SpawnerRefused(Exception):
+    """The host does not let a spawner work in this mode; the text says what was refused."""
+
+
+class SpawnerClient:
+    """One running spawner. Make it with `start`; when it dies, `lost` is called once and every request fails."""
+
+    def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket) -> None:
+        self.process = process
+        self.alive = True
+        self._channel = channel
+        self._sending = asyncio.Lock()
+        self._spawned: dict[str, asyncio.Future[tuple[int, list[int]]]] = {}
+        self._exited: dict[str, Callable[[int], None]] = {}
+        self._loop = asyncio.get_running_loop()
+
+    @classmethod
+    async def start(cls, setup: dict[str, Any]) -> SpawnerClient:
+        """Raises SpawnerRefused."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+        ours.setblocking(False)
+        with contextlib.suppress(OSError):
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MESSAGE_BYTES)
+        with theirs:
+            command = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(theirs.fileno())]
+            process = subprocess.Popen(
+                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True, cwd="/"
+            )
+        client = cls(process, ours)
+        try:
+            async with Deadline.after(_START_S).scope():
+                await client._loop.sock_sendall(ours, json.dumps(setup).encode())
+                answer = json.loads(await client._loop.sock_recv(ours, MESSAGE_BYTES) or b"{}")
+        except TimeoutError:
+            answer = {"refused": "the spawner did not answer"}
+        except BaseException:
+            await client.close()
+            raise
+        if not answer.get("ready"):
+            await client.close()
+            raise SpawnerRefused(answer.get("refused", "the spawner ended at its start"))
+        client._loop.add_reader(ours, client._received)
+        return client
+
+    async def spawn(self, request: dict[str, Any], exited: Callable[[int], None]) -> tuple[int, list[int]]:
+        """The outer process's pid and the descriptors: output, info, listeners. `exited` gets its code later.
+
+        Raises SpawnFailed. Not to be cancelled: descriptors on their way would have no owner.
+        """
+        name = request["id"]
+        self._spawned[name] = self._loop.create_future()
+        self._exited[name] = exited
+        try:
+            await self._send({**request, "op": "spawn"})
+            async with Deadline.after(_REPLY_S).scope():
+                return await self._spawned[name]
+        except (TimeoutError, OSError, SpawnFailed) as exc:
+            del self._exited[name]
+            raise SpawnFailed(str(exc) or "the spawner did not answer") from exc
+        finally:
+            del self._spawned[name]
+
+    async def kill(self, name: str) -> None:
+        """Kill a sandbox by its outer process: for one whose inner process is not known."""
+        with contextlib.suppress(OSError):
+            await self._send({"op": "kill", "id": name})
+
+    async def close(self) -> None:
+        """End the spawner and everything it spawned. Idempotent."""
+        self.alive = False
+        self._loop.remove_reader(self._channel)
+        self._channel.close()
+        await asyncio.to_thread(self.process.wait)
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        if not self.alive:
+            raise SpawnFailed("the spawner has ended")
+        async with self._sending:
+            await self._loop.sock_sendall(self._channel, json.dumps(message).encode())
+
+    def _received(self) -> None:
+        while True:
+            try:
+                data, descriptors, _, _ = socket.recv_fds(self._channel, 65536, _DESCRIPTORS)
+            except BlockingIOError:
+                return
+            except OSError:
+                data, descriptors = b"", []
+            if not data:
+                self._lost()
+                return
+            for descriptor in descriptors:
+                os.set_inheritable(descriptor, False)
+            self._route(json.loads(data), descriptors)
+
+    def _route(self, message: dict[str, Any], descriptors: list[int]) -> None:
+        name = message["id"]
+        if "exited" in message:
+            if callback := self._exited.pop(name, None):
+                callback(message["exited"])
+            return
+        waiting = self._spawned.get(name)
+        if waiting is None or waiting.done():  # nobody waits any more
+            for descriptor in descriptors:
+                os.close(descriptor)
+            self._loop.create_task(self.kill(name))  # ends by itself; nothing depends on it
+        elif "error" in message:
+            waiting.set_exception(SpawnFailed(message["error"]))
+        else:
+            waiting.set_result((message["spawned"], descriptors))
+
+    def _lost(self) -> None:
+        """The spawner died, so the kernel has killed its sandboxes."""
+        self.alive = False
+        self._loop.remove_reader(self._channel)
+        for waiting in self._spawned.values():
+            if not waiting.done():
+                waiting.set_exception(SpawnFailed("the spawner ended"))
+        for callback in list(self._exited.values()):
+            callback(-9)
+        self._exited.clear()

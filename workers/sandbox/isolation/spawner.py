@@ -1,0 +1,230 @@
+"""The spawner: a small process with one thread that makes every sandbox of a worker.
+
+A process of its own, because a program with threads can't enter a user namespace, and forking a large one is slow.
+Its mount namespace is private; as an ordinary user it lives in a user namespace of its own. It ends when the
+worker's end of the socket closes, however the worker died, and every sandbox dies with it (PR_SET_PDEATHSIG).
+
+Messages are JSON, one a datagram. In: setup, then spawn and kill. Out: ready | refused; per sandbox `spawned` with
+descriptors (listeners, output, info), or `error`; later `exited` with the code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import resource
+import selectors
+import signal
+import socket
+import sys
+from collections import deque
+from typing import Any
+
+from workers.sandbox.isolation import reaper, syscalls
+from workers.sandbox.isolation.network import Network, NetworkPool
+from workers.sandbox.isolation.staging import Staging
+
+MESSAGE_BYTES = 1 << 20
+_OPEN_FILES = 1024  # as on AWS
+_FIRST_UID, _UIDS_PER_WORKER, _WORKERS = 20_000, 1000, 40
+
+
+class Spawner:
+    def __init__(self, worker: socket.socket, setup: dict[str, Any]) -> None:
+        self._worker = worker
+        self._bwrap: str = setup["bwrap"]
+        self._namespaces: bool = setup["namespaces"]
+        self._user_namespace: bool = setup["user_namespace"]
+        self._own_uid: bool = setup["own_uid"]
+        self._seccomp = bytes.fromhex(setup["seccomp"])
+        self._by_pid: dict[int, tuple[str, int | None]] = {}
+        self._uids, self._uid_claim = _claim_uids() if self._own_uid else (deque(), None)
+        syscalls.become_subreaper()  # the inner pid 1 of a sandbox outlives the outer one for a moment
+        if self._namespaces:
+            if os.getuid() != 0:
+                syscalls.enter_user_namespace()
+            self._staging = Staging(other_users=self._own_uid)
+            self._pool = NetworkPool(setup["pool"], platform=setup["platform"])
+            self._pool.take().close()  # refused here and now, or never
+
+    def run(self) -> None:
+        wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wake_write)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        selector = selectors.DefaultSelector()
+        selector.register(self._worker, selectors.EVENT_READ)
+        selector.register(wake_read, selectors.EVENT_READ)
+        while True:
+            idle = not self._namespaces or self._pool.full
+            ready = {key.fd for key, _ in selector.select(None if idle else 0)}
+            if self._worker.fileno() in ready:
+                message = self._worker.recv(MESSAGE_BYTES)
+                if not message:
+                    return
+                self._handle(json.loads(message))
+            if wake_read in ready:
+                os.read(wake_read, 4096)
+                self._reap()
+            if not ready:
+                self._pool.add()
+
+    def _handle(self, message: dict[str, Any]) -> None:
+        name = message["id"]
+        if message["op"] == "kill":
+            # A reaper needs the chance to kill what is below it; bwrap's children are killed by the kernel.
+            number = signal.SIGKILL if self._namespaces else signal.SIGTERM
+            for pid, (sandbox_id, _) in self._by_pid.items():
+                if sandbox_id == name:
+                    os.kill(pid, number)
+            return
+        with contextlib.ExitStack() as opened:
+            try:
+                pid, descriptors = self._spawn(message, opened)
+            except OSError as exc:
+                self._send({"id": name, "error": str(exc)})
+            else:
+                self._send({"id": name, "spawned": pid}, descriptors)
+
+    def _spawn(self, message: dict[str, Any], opened: contextlib.ExitStack) -> tuple[int, list[int]]:
+        """Fork the sandbox's first process. All that `opened` holds is closed once the worker has its copies."""
+        output, output_write = _pipe(opened)
+        info, info_write = _pipe(opened)
+        os.set_blocking(output, False)
+        os.set_blocking(info, False)
+        tasks = [_opened(opened, os.open(path, os.O_WRONLY | os.O_CLOEXEC)) for path in message["tasks"]]
+        cgroup = None
+        if message["unified"]:
+            cgroup = _opened(opened, os.open(message["unified"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        network: Network | None = None
+        options = -1
+        if self._namespaces:
+            options = _opened(opened, self._options(message["options"]))
+            network = self._pool.take()
+            opened.callback(network.close)
+        if self._own_uid and not self._uids:
+            raise OSError(errno.EAGAIN, "every user id of this worker is taken by a sandbox")
+        uid = self._uids.popleft() if self._own_uid else None
+        pid = syscalls.fork_into_cgroup(cgroup)
+        if pid == 0:
+
+            def child() -> None:
+                for file in tasks:
+                    os.write(file, b"0")
+                _standard_streams(output_write)
+                resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+                resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
+                if network is None:
+                    plain = message["command"], message["environment"], message["directory"]
+                    reaper.run(*plain, info_fd=info_write)
+                else:
+                    self._bubblewrap(message["command"], network, uid, options, info_write)
+
+            reaper.run_child(child)
+        self._by_pid[pid] = (message["id"], uid)
+        listeners = [listener.fileno() for listener in network.listeners] if network else []
+        return pid, [output, info, *listeners]
+
+    def _options(self, options: list[str | dict[str, str]]) -> int:
+        """bwrap's options as a file: NUL-terminated strings, with paths that the sandbox's user can walk."""
+        words = ["--ro-bind", str(self._staging.etc), "/etc"]
+        words += [self._staging.path_of(word["source"]) if isinstance(word, dict) else word for word in options]
+        return _memory_file("options", b"".join(os.fsencode(word) + b"\0" for word in words))
+
+    def _bubblewrap(self, command: list[str], network: Network, uid: int | None, options: int, info: int) -> None:
+        """In the child: into the namespace, down to the sandbox's own user, and on to bwrap."""
+        syscalls.setns(network.namespace, syscalls.CLONE_NEWNET)
+        arguments = ["bwrap", "--args", str(options), "--info-fd", str(info)]
+        inherited = [options, info]
+        if self._seccomp:
+            filter_fd = _memory_file("seccomp", self._seccomp)
+            arguments += ["--seccomp", str(filter_fd)]
+            inherited.append(filter_fd)
+        for descriptor in inherited:
+            os.set_inheritable(descriptor, True)
+        if uid is not None and self._user_namespace:
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+        reaper.reset_signals()
+        filled = [word.replace("{uid}", str(uid)) if uid is not None else word for word in command]
+        os.execve(self._bwrap, [*arguments, "--", *filled], {})
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            sandbox_id, uid = self._by_pid.pop(pid, (None, None))
+            if uid is not None:
+                self._uids.append(uid)
+            if sandbox_id is not None:
+                self._send({"id": sandbox_id, "exited": os.waitstatus_to_exitcode(status)})
+
+    def _send(self, message: dict[str, Any], descriptors: list[int] | None = None) -> None:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the worker is gone: the loop ends next
+            socket.send_fds(self._worker, [json.dumps(message).encode()], descriptors or [])
+
+
+def _claim_uids() -> tuple[deque[int], socket.socket]:
+    """A range of host uids that no other worker uses: whoever binds the abstract address has it until it ends.
+
+    First in, first out, so that a uid rests long before its next sandbox.
+    """
+    for block in range(_WORKERS):
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        try:
+            claim.bind(f"\0hearth-sandbox-uids-{block}")
+        except OSError:
+            claim.close()
+            continue
+        first = _FIRST_UID + block * _UIDS_PER_WORKER
+        return deque(range(first, first + _UIDS_PER_WORKER)), claim
+    raise OSError(errno.EAGAIN, "all ranges of sandbox user ids are taken by other workers")
+
+
+def _pipe(opened: contextlib.ExitStack) -> tuple[int, int]:
+    read, write = os.pipe2(os.O_CLOEXEC)
+    return _opened(opened, read), _opened(opened, write)
+
+
+def _opened(opened: contextlib.ExitStack, descriptor: int) -> int:
+    opened.callback(os.close, descriptor)
+    return descriptor
+
+
+def _memory_file(name: str, content: bytes) -> int:
+    """A fresh one each time: bwrap reads from the shared offset."""
+    descriptor = os.memfd_create(name)
+    os.write(descriptor, content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _standard_streams(output: int) -> None:
+    null = os.open("/dev/null", os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+
+
+def main() -> None:
+    """Started by the supervisor with the number of its socket as the only argument."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # sent to the whole group; the worker drains first, then closes
+    worker = socket.socket(fileno=int(sys.argv[1]))
+    worker.set_inheritable(False)
+    first = worker.recv(MESSAGE_BYTES)
+    if not first:
+        return
+    try:
+        spawner = Spawner(worker, json.loads(first))
+    except OSError as exc:
+        worker.send(json.dumps({"refused": str(exc)}).encode())
+        return
+    worker.send(b'{"ready": true}')
+    spawner.run()

@@ -1,0 +1,87 @@
+"""The nouns of isolation: what a sandbox is asked to be, how it ended, what level it has."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hearth.errors import HearthError
+
+#: where the Runtime API and the platform's API listen inside a network namespace of its own
+RUNTIME_API_PORT = 9001
+PLATFORM_PORT = 4566
+#: the user a function runs as, seen from inside: the ids of AWS's sbx_user1051
+INSIDE_UID, INSIDE_GID = 993, 990
+
+
+class IsolationLevel(enum.StrEnum):
+    """full: everything. reduced: namespaces, but a limit is missing. process: plain processes, no isolation."""
+
+    FULL = "full"
+    REDUCED = "reduced"
+    PROCESS = "process"
+
+
+class IsolationUnavailable(HearthError):
+    """The named level can't be had on this host; `reasons` are sentences. Nothing runs."""
+
+    def __init__(self, level: str, reasons: tuple[str, ...]) -> None:
+        super().__init__(f"isolation level {level} is not available here: " + " ".join(reasons))
+        self.level = level
+        self.reasons = reasons
+
+
+class SpawnFailed(HearthError):
+    """The sandbox could not be built; the function's command never ran."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A host path shown read-only at `target` inside."""
+
+    source: Path
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSpec:
+    """What to spawn. Paths in `command` and `environment` are as seen inside.
+
+    environment: all of it; AWS_LAMBDA_RUNTIME_API is set by spawn, AWS_ENDPOINT_URL too unless it is here.
+    code_dir: read-only at /var/task, the working directory. cpu_cores: hard quota, None for none.
+    cpu_weight: share under contention, in the unit of memory_mb.
+    """
+
+    sandbox_id: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    code_dir: Path
+    mounts: tuple[Mount, ...] = ()
+    memory_mb: int = 128
+    ephemeral_mb: int = 512
+    cpu_cores: float | None = None
+    cpu_weight: int = 128
+    pids_max: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How the runtime command ended: exactly one of `status` and `signal` is set.
+
+    The code comes through bwrap, which reports death by signal N as 128 + N: a command that exits with
+    128 + N by itself looks the same. oom: the kernel killed it for its memory limit.
+    """
+
+    status: int | None
+    signal: int | None
+    oom: bool
+
+    @classmethod
+    def of(cls, code: int, *, oom_killed: bool) -> Exit:
+        """From a code in the shell's convention; negative codes are signals too, as in `subprocess`."""
+        number = -code if code < 0 else code - 128 if 128 < code <= 192 else None
+        if number is None:
+            return cls(code, None, False)
+        return cls(None, number, oom_killed and number == 9)

@@ -1,0 +1,105 @@
+"""The spawner's private view of the host: a mount namespace in which sandboxes' sources can be reached.
+
+A sandbox's own user can't walk through a 0700 directory such as /root. Sources below one are bind-mounted onto a
+small tmpfs that only this process and its children see; it vanishes with them and leaves nothing on the host.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from pathlib import Path
+
+from workers.sandbox.isolation import syscalls
+from workers.sandbox.isolation.spec import INSIDE_GID, INSIDE_UID
+
+#: A directory that every Linux has and below which no function's source can lie.
+_STAGING = Path("/sys/class")
+#: Bind mounts kept for reuse. A dropped one costs a new mount; sandboxes have copies of their own.
+_KEPT = 256
+
+#: All that a sandbox sees of the host's /etc, where it exists: the loader's cache, trust stores, time zone, and
+#: what Debian's and Red Hat's packages of language runtimes link to from /usr.
+_SHARED_ETC = (
+    *("ld.so.cache", "localtime", "mime.types", "alternatives", "ssl/certs", "ssl/openssl.cnf"),
+    *("pki/tls/certs", "pki/tls/openssl.cnf", "pki/ca-trust/extracted", "pki/java", "crypto-policies", "dotnet"),
+)
+_SHARED_ETC_PATTERNS = ("java*", "ssl/java")
+_OWN_ETC = {
+    "passwd": f"root:x:0:0:root:/:/sbin/nologin\nsbx_user:x:{INSIDE_UID}:{INSIDE_GID}::/tmp:/sbin/nologin\n"
+    "nobody:x:65534:65534:nobody:/:/sbin/nologin\n",
+    "group": f"root:x:0:\nsbx_user:x:{INSIDE_GID}:\nnogroup:x:65534:\n",
+    "hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
+    # There is no route to a resolver; with this, look-ups fail at once instead of timing out.
+    "resolv.conf": "nameserver 127.0.0.1\noptions attempts:1 timeout:1\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
+}
+
+
+class Staging:
+    """Built once per spawner, after it has entered namespaces in which it may mount."""
+
+    def __init__(self, *, other_users: bool) -> None:
+        """other_users: sandboxes run under uids that are not ours, so paths must be open to all."""
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        # What we mount must not travel to the host, nor what the host unmounts be pinned by us.
+        syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+        flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
+        syscalls.mount("tmpfs", str(_STAGING), "tmpfs", flags, "mode=755,size=1m")
+        self._other_users = other_users
+        self._binds: OrderedDict[tuple[str, int, int], Path] = OrderedDict()
+        self._count = 0
+        self.etc = _STAGING / "etc"
+        _build_etc(self.etc)
+
+    def path_of(self, source: str) -> str:
+        """A path to `source` that a sandbox's user can traverse. Raises OSError saying why there is none."""
+        found = os.stat(source)
+        if not self._other_users:
+            return source
+        needed = 0o5 if os.path.isdir(source) else 0o4
+        if found.st_mode & needed != needed:
+            raise PermissionError(f"{source} must be readable by all users (its mode is {found.st_mode & 0o777:o})")
+        if _open_to_all(Path(source).resolve()):
+            return source
+        # The inode too: a path may have been replaced by a new directory since.
+        key = (source, found.st_dev, found.st_ino)
+        if key not in self._binds:
+            self._binds[key] = self._bind(source)
+        self._binds.move_to_end(key)
+        return str(self._binds[key])
+
+    def _bind(self, source: str) -> Path:
+        while len(self._binds) >= _KEPT:
+            _, oldest = self._binds.popitem(last=False)
+            syscalls.unmount(str(oldest))
+            oldest.rmdir() if oldest.is_dir() else oldest.unlink()
+        self._count += 1
+        target = _STAGING / str(self._count)
+        _bind(Path(source), target)
+        return target
+
+
+def _open_to_all(path: Path) -> bool:
+    return all(parent.stat().st_mode & 0o001 for parent in path.parents)
+
+
+def _bind(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        target.mkdir()
+    else:
+        target.touch()
+    syscalls.mount(str(source), str(target), None, syscalls.MS_BIND | syscalls.MS_REC)
+
+
+def _build_etc(target: Path) -> None:
+    target.mkdir()
+    for name, text in _OWN_ETC.items():
+        (target / name).write_text(text)
+        (target / name).chmod(0o644)
+    host = Path("/etc")
+    matched = (str(p.relative_to(host)) for pattern in _SHARED_ETC_PATTERNS for p in host.glob(pattern))
+    for name in (*_SHARED_ETC, *matched):
+        if (host / name).exists():
+            _bind(host / name, target / name)
