@@ -96,6 +96,10 @@ def result_properties(result: InvocationResult, correlation_id: str | None) -> B
     )
 
 
+def part_properties(correlation_id: str | None) -> BasicProperties:
+    return BasicProperties(correlation_id=correlation_id, type=PART)
+
+
 def read_result(properties: BasicProperties, body: bytes) -> InvocationResult:
     get = (properties.headers or {}).get
     return InvocationResult(

@@ -44,6 +44,13 @@ class Store:
         except RedisError as exc:
             raise Unavailable(f"{self.name} did not answer {name}: {exc}") from exc
 
+    async def get(self, key: str) -> bytes | None:
+        """Raises Unavailable when the server does not answer."""
+        try:
+            return await self.redis.get(key)  # type: ignore[return-value]
+        except RedisError as exc:
+            raise Unavailable(f"{self.name} did not answer: {exc}") from exc
+
     async def alive(self) -> bool:
         try:
             return bool(await self.redis.ping())

@@ -125,9 +125,7 @@ class FunctionTable:
         """Up to `limit` functions whose names come after `after` (byte order), and whether there are more."""
         start = f"({after}" if after else "-"
         redis = self._state.redis
-        names = await self._call(
-            redis.zrangebylex(keys.functions(account, region), start, "+", start=0, num=limit + 1)
-        )
+        names = await self._call(redis.zrangebylex(keys.functions(account, region), start, "+", start=0, num=limit + 1))
         pipeline = redis.pipeline(transaction=False)
         for name in names[:limit]:
             pipeline.hget(keys.function(account, region, name.decode()), "record")

@@ -10,10 +10,11 @@ state
 coordination (may be lost at any time)
     hearth:workers                      zset    worker id -> expiry, epoch ms (heartbeat)
     hearth:worker:ID                    hash    its figures: sandboxes, busy, waiting, cold_starts, ...
+    hearth:born                         string  since when this server knows its workers, epoch ms
     hearth:gateways                     zset    gateway id -> expiry, epoch ms
     hearth:ack:CHANGE                   set     gateways that have taken a change in
-    hearth:slots:ACCT:REGION            zset    sandbox id -> expiry: all sandboxes of an account
-    hearth:slots:ARN                    zset    sandbox id -> expiry: the sandboxes of a function
+    hearth:slots:ACCT:REGION            zset    sandbox id -> expiry: an account's unreserved sandboxes
+    hearth:slots:ARN                    zset    sandbox id -> expiry: sandboxes of a function with reserved concurrency
     hearth:idle:ACCT:REGION             zset    "worker|sandbox|arn|version key" -> since when idle, epoch ms
     hearth:started:REQUEST              string  worker that started a placed request
     hearth:epoch:KEY                    int     epoch of a version's queue
@@ -22,6 +23,7 @@ coordination (may be lost at any time)
 from __future__ import annotations
 
 WORKERS = "hearth:workers"
+BORN = "hearth:born"
 GATEWAYS = "hearth:gateways"
 FUNCTIONS_EPOCH = "hearth:functions:epoch"
 SECRET = "hearth:secret"

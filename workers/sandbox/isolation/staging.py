@@ -7,6 +7,7 @@ small tmpfs that only this process and its children see; it vanishes with them a
 from __future__ import annotations
 
 import os
+import shutil
 from collections import OrderedDict
 from pathlib import Path
 
@@ -45,7 +46,7 @@ class Staging:
         # What we mount must not travel to the host, nor what the host unmounts be pinned by us.
         syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
         flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
-        syscalls.mount("tmpfs", str(_STAGING), "tmpfs", flags, "mode=755,size=1m")
+        syscalls.mount("tmpfs", str(_STAGING), "tmpfs", flags, "mode=755,size=32m")
         self._other_users = other_users
         self._binds: OrderedDict[tuple[str, int, int], Path] = OrderedDict()
         self._count = 0
@@ -93,6 +94,20 @@ def _bind(source: Path, target: Path) -> None:
     syscalls.mount(str(source), str(target), None, syscalls.MS_BIND | syscalls.MS_REC)
 
 
+def _copy(source: Path, target: Path) -> None:
+    """A copy, not a bind: each mount in here would be one more to make read-only in every sandbox."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True, ignore=_unreadable)
+    else:
+        shutil.copyfile(source, target)
+
+
+def _unreadable(directory: str, names: list[str]) -> list[str]:
+    """What the host keeps from ordinary users stays kept, though root could copy it."""
+    return [name for name in names if not (Path(directory, name).lstat().st_mode & 0o004)]
+
+
 def _build_etc(target: Path) -> None:
     target.mkdir()
     for name, text in _OWN_ETC.items():
@@ -102,4 +117,4 @@ def _build_etc(target: Path) -> None:
     matched = (str(p.relative_to(host)) for pattern in _SHARED_ETC_PATTERNS for p in host.glob(pattern))
     for name in (*_SHARED_ETC, *matched):
         if (host / name).exists():
-            _bind(host / name, target / name)
+            _copy(host / name, target / name)

@@ -1,0 +1,163 @@
+"""Sandbox slots: where concurrency can grow, it is counted. Leased, renewed by the worker's heartbeat.
+
+Taken only for a placement (a cold start), so the warm path makes no call. After a loss of `coordination` no slot is
+granted until every worker has had one heartbeat's time to report what it runs.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from redis.exceptions import RedisError
+
+from hearth.clock import now_ms
+from hearth.errors import Unavailable
+from hearth.model.function import FunctionVersion
+from hearth.store import keys
+from hearth.store.client import Store
+
+HEARTBEAT_S = 1.0
+#: five missed heartbeats: the worker is gone
+TTL_MS = 5_000
+#: a started mark outlives the longest invocation
+STARTED_TTL_MS = 1_200_000
+EPOCH_TTL_MS = 86_400_000
+
+
+class Verdict(enum.StrEnum):
+    GRANTED = "granted"
+    #: another worker has started this request and died: it must not run again
+    STARTED = "started"
+    #: the account's, or the function's reserved, concurrency is used up
+    ACCOUNT = "account"
+    FUNCTION = "function"
+    #: full, but `victim` (worker, sandbox) is idle and can give way
+    EVICT = "evict"
+    #: coordination was lost a moment ago; ask again
+    UNSETTLED = "unsettled"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    verdict: Verdict
+    epoch: int
+    victim: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldSlot:
+    """One sandbox of a worker as its heartbeat reports it. idle_since_ms: epoch ms, 0 while it runs something."""
+
+    sandbox_id: str
+    version: FunctionVersion
+    idle_since_ms: int
+
+
+def pool_key(version: FunctionVersion) -> str:
+    """The zset in which a version's sandboxes are counted."""
+    if version.reserved_concurrency is not None:
+        return keys.function_slots(version.arn)
+    return keys.account_slots(version.account, version.region)
+
+
+async def take_slot(
+    store: Store, *, worker_id: str, sandbox_id: str, request_id: str, version: FunctionVersion, account_limit: int
+) -> Slot:
+    """Take a slot for a new sandbox on behalf of a placed request; asking twice for one sandbox takes one slot.
+
+    Raises Unavailable when coordination does not answer; nothing is known to be taken then.
+    """
+    reply = await store.run(
+        "take_slot",
+        keys=[
+            keys.account_slots(version.account, version.region),
+            keys.function_slots(version.arn),
+            keys.started(request_id),
+            keys.idle(version.account, version.region),
+            keys.epoch(version.key),
+            keys.BORN,
+        ],
+        args=[
+            worker_id,
+            sandbox_id,
+            TTL_MS,
+            account_limit,
+            -1 if version.reserved_concurrency is None else version.reserved_concurrency,
+            version.arn,
+            STARTED_TTL_MS,
+            int(HEARTBEAT_S * 1000),
+        ],
+    )
+    host, _, victim = reply[2].decode().partition("|")
+    return Slot(Verdict(reply[0].decode()), int(reply[1]), (host, victim) if victim else None)
+
+
+async def release_slot(store: Store, version: FunctionVersion, sandbox_id: str) -> None:
+    try:
+        await store.redis.zrem(pool_key(version), sandbox_id)
+    except RedisError as exc:
+        raise Unavailable(f"coordination did not answer: {exc}") from exc  # it expires by itself
+
+
+async def forget_start(store: Store, request_id: str) -> None:
+    """The request was not started after all; another worker may have it."""
+    try:
+        await store.redis.delete(keys.started(request_id))
+    except RedisError as exc:
+        raise Unavailable(f"coordination did not answer: {exc}") from exc
+
+
+async def raise_epoch(store: Store, version_key: str, seen: int) -> int:
+    """The queue of epoch `seen` can't be declared (its node is down): agree on the next one."""
+    return int(await store.run("raise_epoch", keys=[keys.epoch(version_key)], args=[seen, EPOCH_TTL_MS]))
+
+
+async def heartbeat(store: Store, worker_id: str, held: Iterable[HeldSlot], figures: dict[str, int | str]) -> int:
+    """Renew the worker's leases and report its figures; returns how many workers live (this one included)."""
+    now = now_ms()
+    expiry = now + TTL_MS
+    slots: dict[str, dict[str, int]] = {}
+    idle: dict[str, dict[str, int]] = {}
+    busy: dict[str, list[str]] = {}
+    for one in held:
+        version = one.version
+        slots.setdefault(pool_key(version), {})[one.sandbox_id] = expiry
+        member = f"{worker_id}|{one.sandbox_id}|{version.arn}|{version.key}"
+        idle_key = keys.idle(version.account, version.region)
+        if one.idle_since_ms:
+            idle.setdefault(idle_key, {})[member] = one.idle_since_ms
+        else:
+            busy.setdefault(idle_key, []).append(member)
+    pipe = store.redis.pipeline(transaction=False)
+    pipe.zadd(keys.WORKERS, {worker_id: expiry})
+    pipe.zremrangebyscore(keys.WORKERS, "-inf", now)
+    pipe.hset(keys.worker(worker_id), mapping=figures)  # type: ignore[arg-type]
+    pipe.pexpire(keys.worker(worker_id), TTL_MS)
+    pipe.set(keys.BORN, now, nx=True)
+    for key, members in [*slots.items(), *idle.items()]:
+        pipe.zadd(key, members)
+    for key, names in busy.items():
+        pipe.zrem(key, *names)
+    pipe.zcard(keys.WORKERS)
+    try:
+        return int((await pipe.execute())[-1])
+    except RedisError as exc:
+        raise Unavailable(f"coordination did not answer: {exc}") from exc
+
+
+async def leave(store: Store, worker_id: str) -> None:
+    """A worker that ends takes itself off the list."""
+    try:
+        await store.redis.zrem(keys.WORKERS, worker_id)
+        await store.redis.delete(keys.worker(worker_id))
+    except RedisError as exc:
+        raise Unavailable(f"coordination did not answer: {exc}") from exc
+
+
+async def live_workers(store: Store) -> int:
+    try:
+        return int(await store.redis.zcount(keys.WORKERS, now_ms(), "+inf"))
+    except RedisError as exc:
+        raise Unavailable(f"coordination did not answer: {exc}") from exc

@@ -1,0 +1,76 @@
+"""Function code of this host, unpacked once per sha256 and shared read-only by every sandbox.
+
+Packages were checked when they were uploaded; here the hash is verified again and nothing may leave its folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+import zipfile
+from pathlib import Path
+
+from hearth.blobs import BlobStore
+from hearth.errors import Unavailable
+
+
+class CodeCache:
+    """`root`/<sha256>: the unpacked package, readable by everyone, writable by nobody but us."""
+
+    def __init__(self, root: Path, blobs: BlobStore) -> None:
+        self._root = root
+        self._blobs = blobs
+        self._unpacking: dict[str, asyncio.Task[Path]] = {}
+
+    async def fetch(self, sha256: str) -> Path:
+        """Raises Unavailable if the package is missing or damaged."""
+        target = self._root / sha256
+        if target.is_dir():
+            return target
+        task = self._unpacking.get(sha256)
+        if task is None:
+            # owner: this dict; the last of its waiters ends with it
+            task = asyncio.create_task(asyncio.to_thread(self._unpack, sha256, target), name=f"unpack-{sha256[:8]}")
+            self._unpacking[sha256] = task
+            task.add_done_callback(lambda _task: self._unpacking.pop(sha256, None))
+        return await asyncio.shield(task)
+
+    def _unpack(self, sha256: str, target: Path) -> Path:
+        blob = self._blobs.path(sha256)
+        self._root.mkdir(parents=True, exist_ok=True)
+        try:
+            digest = hashlib.sha256(blob.read_bytes()).hexdigest()
+        except OSError as exc:
+            raise Unavailable(f"code {sha256} can't be read: {exc}") from exc
+        if digest != sha256:
+            raise Unavailable(f"code {sha256} is damaged: it hashes to {digest}")
+        scratch = Path(tempfile.mkdtemp(prefix=f".{sha256[:12]}-", dir=self._root))
+        try:
+            scratch.chmod(0o755)
+            with zipfile.ZipFile(blob) as archive:
+                for entry in archive.infolist():
+                    _extract(archive, entry, scratch)
+            os.rename(scratch, target)  # another worker of this host may have been first
+        except (OSError, zipfile.BadZipFile) as exc:
+            shutil.rmtree(scratch, ignore_errors=True)
+            if not target.is_dir():
+                raise Unavailable(f"code {sha256} can't be unpacked: {exc}") from exc
+        return target
+
+
+def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, root: Path) -> None:
+    mode = entry.external_attr >> 16
+    if stat.S_ISLNK(mode):
+        destination = root / entry.filename
+        link = archive.read(entry).decode()
+        if not (destination.parent / link).resolve().is_relative_to(root.resolve()):
+            raise zipfile.BadZipFile(f"the link {entry.filename} leads out of the package")
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        destination.symlink_to(link)
+        return
+    path = Path(archive.extract(entry, root))  # strips drive letters, absolute and `..` parts
+    path.chmod(0o755 if path.is_dir() or mode & 0o111 else 0o644)

@@ -1,0 +1,94 @@
+"""A request as the broker delivered it, and the channel that owes its acknowledgement.
+
+Acknowledge first, then reply, on the same channel: the acknowledgement gives the sandbox its credit back before the
+caller can send its next request, so a closed loop never meets a busy sandbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from hearth.broker import envelope
+from hearth.broker.connection import Channel
+from hearth.model.invocation import Invocation, InvocationResult
+
+
+class Lane:
+    """A channel and how many of its deliveries are still unanswered. Closed only when none is."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.outstanding = 0
+        self._drained: asyncio.Future[None] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.channel.is_open
+
+    def settled(self) -> None:
+        self.outstanding -= 1
+        if self.outstanding == 0 and self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    async def close(self) -> None:
+        """Wait until every delivery is settled (they are all being run or handed back), then close."""
+        if self.outstanding and self.channel.is_open:
+            self._drained = asyncio.get_running_loop().create_future()
+            ends: set[asyncio.Future[Any]] = {self._drained, self.channel.closed}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        await self.channel.close()
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One message, unacknowledged. It is settled once: answered, or handed back to the broker."""
+
+    lane: Lane
+    tag: int
+    invocation: Invocation
+    reply_to: str | None
+    correlation_id: str | None
+    redelivered: bool
+    #: it came as a placement (no sandbox was idle), not from a version's own queue
+    placed: bool
+    received_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def alive(self) -> bool:
+        """False: the connection is gone and the broker has given the message to somebody else."""
+        return self.lane.is_open
+
+    def answer(self, result: InvocationResult) -> None:
+        """Acknowledge, then reply. Large bodies go out in parts first, so a crash can't lose an acknowledged one."""
+        lane = self.lane
+        lane.settled()
+        raw = lane.channel.raw
+        if not raw.is_open:
+            return
+        body = result.payload
+        if self.reply_to is None:
+            raw.basic_ack(self.tag)
+            return
+        if len(body) > envelope.PART_BYTES:
+            body = self._publish_parts(body)
+        raw.basic_ack(self.tag)
+        raw.basic_publish("", self.reply_to, body, envelope.result_properties(result, self.correlation_id))
+
+    def _publish_parts(self, body: bytes) -> bytes:
+        """Publish all but the last part; returns that."""
+        assert self.reply_to is not None
+        properties = envelope.part_properties(self.correlation_id)
+        last = (len(body) - 1) // envelope.PART_BYTES * envelope.PART_BYTES
+        for start in range(0, last, envelope.PART_BYTES):
+            part = body[start : start + envelope.PART_BYTES]
+            self.lane.channel.raw.basic_publish("", self.reply_to, part, properties)
+        return body[last:]
+
+    def drop(self) -> None:
+        """Its caller has given up: nothing to say and nobody to say it to."""
+        self.lane.settled()
+        if self.lane.is_open:
+            self.lane.channel.raw.basic_ack(self.tag)

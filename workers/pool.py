@@ -1,0 +1,388 @@
+"""The worker's sandboxes: who serves which request, what starts, what ends. Carries `placement`'s steps out.
+
+Invariants:
+- a request is in exactly one place: running on a member, or in its version's `waiting` list (or answered);
+- a member is served by exactly one task, from its first request to its removal;
+- whichever sandbox of a version is ready first, a new one or one just freed, takes the request that waited longest;
+- nothing that never started is nacked: it is handed back by a confirmed publish, then acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from hearth.clock import now_ms
+from hearth.errors import HearthError
+from hearth.model.function import FunctionVersion
+from hearth.model.invocation import InvocationResult, Outcome
+from hearth.store.slots import HeldSlot, Slot, Verdict
+from workers import placement
+from workers.delivery import Delivery
+from workers.member import Member
+from workers.sandbox.sandbox import Sandbox
+
+log = logging.getLogger(__name__)
+
+#: how long a start waits for coordination to know its workers again
+UNSETTLED_PAUSE_S = 0.1
+#: the Shutdown phase takes 2 s at most
+EVICTION_S = 5.0
+
+
+class Services(Protocol):
+    """What the pool asks of the world around it; `workers.service` provides it."""
+
+    async def sandbox(self, version: FunctionVersion) -> Sandbox:
+        """A new one, not yet initialised."""
+        ...
+
+    async def take_slot(self, version: FunctionVersion, request_id: str, sandbox_id: str) -> Slot: ...
+    async def release_slot(self, version: FunctionVersion, sandbox_id: str) -> None: ...
+    async def attach(self, pool: VersionPool, member: Member) -> None:
+        """Declare the version's queue and consume from it for this member."""
+        ...
+
+    async def detach(self, member: Member) -> None:
+        """Stop consuming for it. Deliveries that were on their way have come when this returns."""
+        ...
+
+    async def hand_back(self, delivery: Delivery) -> None:
+        """Publish a request that never started anew, confirmed, then acknowledge it."""
+        ...
+
+    async def forward(self, delivery: Delivery, worker_id: str) -> None:
+        """Give a placement to the worker whose idle sandbox must give way for it."""
+        ...
+
+
+@dataclass(slots=True)
+class Counters:
+    invocations: int = 0
+    errors: int = 0
+    cold_starts: int = 0
+
+
+class VersionPool:
+    """One version's sandboxes and waiting requests."""
+
+    def __init__(self, version: FunctionVersion) -> None:
+        self.version = version
+        self.epoch = 0
+        self.members: list[Member] = []
+        self.waiting: deque[Delivery] = deque()
+        self.starting = 0
+        #: of the starting ones, those that hold a slot; the first `granted` waiting requests are theirs
+        self.granted = 0
+        self.retired = False
+
+    def idle_member(self) -> Member | None:
+        return next((member for member in self.members if member.idle and not member.retiring), None)
+
+    def free_index(self) -> int:
+        taken = {member.index for member in self.members}
+        return next(index for index in range(len(taken) + 1) if index not in taken)
+
+    def uncovered(self) -> Delivery | None:
+        """The first waiting request for which no starting sandbox holds a slot."""
+        return self.waiting[self.granted] if len(self.waiting) > self.granted else None
+
+
+class Pool:
+    """All of a worker's sandboxes. Runs inside the TaskGroup of `workers.service`."""
+
+    def __init__(
+        self, services: Services, tasks: asyncio.TaskGroup, *, worker_id: str, capacity: int, inits: int
+    ) -> None:
+        self._services = services
+        self._tasks = tasks
+        self._worker_id = worker_id
+        self.capacity = capacity
+        self._inits = asyncio.Semaphore(inits)
+        self.versions: dict[str, VersionPool] = {}
+        self.counters = Counters()
+        self.draining = False
+        #: set while a request waits; the service's watch sleeps on it
+        self.has_waiting = asyncio.Event()
+        self.on_room: Callable[[], None] = lambda: None
+
+    # --- what is there ----------------------------------------------------------------------------------------
+    def members(self) -> Iterator[Member]:
+        return (member for one in self.versions.values() for member in one.members)
+
+    @property
+    def used(self) -> int:
+        return sum(len(one.members) + one.starting for one in self.versions.values())
+
+    @property
+    def waiting(self) -> int:
+        return sum(len(one.waiting) for one in self.versions.values())
+
+    @property
+    def busy(self) -> int:
+        return sum(1 for member in self.members() if member.busy_with is not None)
+
+    def held(self) -> list[HeldSlot]:
+        """For the heartbeat."""
+        now_s, epoch_ms = time.monotonic(), now_ms()
+        return [
+            HeldSlot(
+                member.sandbox.id,
+                one.version,
+                epoch_ms - int((now_s - member.idle_since_s) * 1000) if member.idle else 0,
+            )
+            for one in self.versions.values()
+            for member in one.members
+        ]
+
+    def pool_of(self, version: FunctionVersion) -> VersionPool:
+        pool = self.versions.get(version.key)
+        if pool is None:
+            pool = self.versions[version.key] = VersionPool(version)
+        return pool
+
+    # --- requests ---------------------------------------------------------------------------------------------
+    def offer(self, pool: VersionPool, delivery: Delivery, member: Member | None = None) -> None:
+        """A request has come: to `member`'s own consumer, or as a placement."""
+        if delivery.redelivered and not delivery.placed:
+            # Its worker died with it and it may have run; the caller's SDK may retry, we must not.
+            delivery.answer(InvocationResult(Outcome.LOST, detail="The worker that ran this invocation died."))
+            return
+        if member is None or not member.idle:
+            member = pool.idle_member()
+        # A redelivered placement may have been started by a worker that died: take_slot knows, so ask.
+        if member is not None and not (delivery.redelivered and delivery.placed):
+            member.give(delivery)
+            return
+        pool.waiting.append(delivery)
+        self.has_waiting.set()
+        self.rebalance()
+
+    def rebalance(self) -> None:
+        """Start and evict until nothing more can be done now."""
+        while not self.draining:
+            demands = [
+                placement.Demand(one.version.key, one.waiting[one.starting].received_s, len(one.waiting) - one.starting)
+                for one in self.versions.values()
+                if len(one.waiting) > one.starting
+            ]
+            if not demands:
+                return
+            step = placement.next_step(
+                demands,
+                (
+                    placement.IdleSandbox(member.sandbox.id, one.version.key, member.idle_since_s)
+                    for one in self.versions.values()
+                    for member in one.members
+                    if member.idle and not member.retiring
+                ),
+                used=self.used,
+                leaving=sum(1 for member in self.members() if member.retiring),
+                capacity=self.capacity,
+            )
+            match step:
+                case placement.Start(key):
+                    pool = self.versions[key]
+                    pool.starting += 1
+                    self._tasks.create_task(self._start(pool), name=f"sandbox-{key}")
+                case placement.Evict(sandbox_id):
+                    self.retire_sandbox(sandbox_id)
+                case None:
+                    return
+
+    def retire_sandbox(self, sandbox_id: str) -> Member | None:
+        """Retire an idle sandbox by id. None: it isn't here, or isn't idle any more."""
+        for pool in self.versions.values():
+            for member in pool.members:
+                if member.sandbox.id == sandbox_id and member.idle and not member.retiring:
+                    self._retire(pool, member)
+                    return member
+        return None
+
+    def retire_version(self, key: str) -> None:
+        """No new request will come for it: its sandboxes end as they fall idle."""
+        pool = self.versions.get(key)
+        if pool is None:
+            return
+        pool.retired = True
+        for member in list(pool.members):
+            if member.idle and not member.retiring:
+                self._retire(pool, member)
+
+    def reap(self, idle_s: float) -> None:
+        """Retire what has been idle for too long."""
+        now = time.monotonic()
+        for pool in list(self.versions.values()):
+            for member in list(pool.members):
+                if member.idle and not member.retiring and now - member.idle_since_s > idle_s:
+                    self._retire(pool, member)
+            if not pool.members and not pool.waiting and not pool.starting:
+                del self.versions[pool.version.key]
+
+    def drain(self) -> None:
+        """Take nothing more, end everything that is idle; what runs finishes first."""
+        self.draining = True
+        for key in list(self.versions):
+            self.retire_version(key)
+
+    def take_waiting(self) -> list[Delivery]:
+        """Remove and return every request that waits (for handing back)."""
+        taken = [delivery for pool in self.versions.values() for delivery in pool.waiting]
+        for pool in self.versions.values():
+            pool.waiting.clear()
+        return taken
+
+    def forget_dead(self) -> None:
+        """The connection is gone: what waits belongs to the broker again."""
+        for pool in self.versions.values():
+            pool.waiting = deque(delivery for delivery in pool.waiting if delivery.alive)
+
+    def _retire(self, pool: VersionPool, member: Member) -> None:
+        member.retiring = True
+        self._tasks.create_task(self._end_consumer(pool, member), name=f"retire-{member.sandbox.id}")
+
+    async def _end_consumer(self, pool: VersionPool, member: Member) -> None:
+        await self._services.detach(member)
+        member.detached = True
+        # What was on its way has come meanwhile: it is served before the end.
+        if member.idle:
+            member.give(pool.waiting.popleft() if pool.waiting else None)
+
+    # --- a sandbox's life -------------------------------------------------------------------------------------
+    async def _start(self, pool: VersionPool) -> None:
+        member: Member | None = None
+        granted = False
+        try:
+            async with self._inits:
+                member = await self._new_member(pool)
+                if member is not None:
+                    granted = True
+                    self.counters.cold_starts += 1
+                    await member.sandbox.initialize()
+        except (HearthError, OSError) as exc:
+            log.exception("sandbox not started", extra={"action": "start_failed", "function": pool.version.arn})
+            if pool.waiting:
+                detail = f"A sandbox could not be started: {exc}"
+                pool.waiting.popleft().answer(InvocationResult(Outcome.LOST, detail=detail))
+            if member is not None:
+                await self._end(pool, member)
+                member = None
+        finally:
+            pool.starting -= 1
+            pool.granted -= granted
+        if member is None:
+            self.rebalance()
+            return
+        member.index = pool.free_index()
+        pool.members.append(member)
+        if (self.draining or pool.retired) and not pool.waiting:
+            self._retire(pool, member)
+        await self._serve(pool, member)
+
+    async def _new_member(self, pool: VersionPool) -> Member | None:
+        """Ask for a slot for the first uncovered request and make a sandbox; None: there is no need or no slot."""
+        while (delivery := pool.uncovered()) is not None and not self.draining:
+            sandbox = await self._services.sandbox(pool.version)
+            slot = await self._services.take_slot(pool.version, delivery.invocation.request_id, sandbox.id)
+            pool.epoch = max(pool.epoch, slot.epoch)
+            if slot.verdict is Verdict.GRANTED:
+                pool.granted += 1
+                return Member(sandbox)
+            if slot.verdict is Verdict.UNSETTLED:
+                await asyncio.sleep(UNSETTLED_PAUSE_S)
+            elif delivery in pool.waiting:
+                await self._without_slot(pool, delivery, slot)
+        return None
+
+    async def _without_slot(self, pool: VersionPool, delivery: Delivery, slot: Slot) -> None:
+        match slot.verdict:
+            case Verdict.EVICT if slot.victim and slot.victim[0] == self._worker_id:
+                victim = self.retire_sandbox(slot.victim[1])
+                if victim is not None:  # its end releases the slot; then this request asks again
+                    await asyncio.wait({victim.gone}, timeout=EVICTION_S)
+            case Verdict.EVICT if slot.victim:
+                pool.waiting.remove(delivery)
+                await self._services.forward(delivery, slot.victim[0])
+            case Verdict.STARTED:
+                pool.waiting.remove(delivery)
+                delivery.answer(InvocationResult(Outcome.LOST, detail="The worker that ran this invocation died."))
+            case Verdict.FUNCTION:
+                pool.waiting.remove(delivery)
+                delivery.answer(
+                    InvocationResult(Outcome.THROTTLED, detail="ReservedFunctionConcurrentInvocationLimitExceeded")
+                )
+            case _:
+                pool.waiting.remove(delivery)
+                delivery.answer(InvocationResult(Outcome.THROTTLED, detail="ConcurrentInvocationLimitExceeded"))
+
+    async def _serve(self, pool: VersionPool, member: Member) -> None:
+        attaching = self._tasks.create_task(self._services.attach(pool, member), name=f"attach-{member.sandbox.id}")
+        try:
+            delivery = self._first(pool, member)
+            while True:
+                if delivery is None:
+                    if member.detached:
+                        return
+                    delivery = await member.next_delivery()
+                    if delivery is None:
+                        return
+                await self._run(pool, member, delivery)
+                if not member.sandbox.reusable:
+                    return
+                delivery = self._next(pool, member)
+        finally:
+            member.retiring = True
+            # shielded: a sandbox's end must not be cut short by whoever ended its service
+            await asyncio.shield(self._remove(pool, member, attaching))
+
+    def _first(self, pool: VersionPool, member: Member) -> Delivery | None:
+        if not pool.waiting:
+            return None
+        member.busy_with = pool.waiting.popleft()
+        return member.busy_with
+
+    def _next(self, pool: VersionPool, member: Member) -> Delivery | None:
+        """What a sandbox that has just finished does next: the request that waited longest, or fall idle."""
+        delivery = self._first(pool, member)
+        if delivery is None and (pool.retired or self.draining) and not member.retiring:
+            self._retire(pool, member)
+        if delivery is None and self.has_waiting.is_set():
+            # others wait for room, and this one is about to be idle
+            asyncio.get_running_loop().call_soon(self.rebalance)
+        return delivery
+
+    async def _run(self, pool: VersionPool, member: Member, delivery: Delivery) -> None:
+        if not delivery.alive:
+            return
+        if delivery.invocation.gives_up_at_ms < now_ms():
+            delivery.drop()
+            return
+        result = await member.sandbox.invoke(delivery.invocation)
+        counters = self.counters
+        counters.invocations += 1
+        if result.outcome is not Outcome.OK:
+            counters.errors += 1
+        if pool.epoch:
+            result = replace(result, epoch=pool.epoch)
+        delivery.answer(result)
+
+    async def _remove(self, pool: VersionPool, member: Member, attaching: asyncio.Task[None]) -> None:
+        await asyncio.wait({attaching})  # its calls have deadlines of their own
+        await self._services.detach(member)
+        pool.members.remove(member)
+        await self._end(pool, member)
+        self.rebalance()
+        self.on_room()
+        if member.lane is not None:
+            await member.lane.close()  # waits for what it delivered and others run
+
+    async def _end(self, pool: VersionPool, member: Member) -> None:
+        await member.sandbox.shutdown("spindown")
+        await self._services.release_slot(pool.version, member.sandbox.id)
+        if not member.gone.done():
+            member.gone.set_result(None)

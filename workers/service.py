@@ -1,0 +1,331 @@
+"""One worker process: connects the pool to broker and stores, and keeps its promises on the way out.
+
+A ready sandbox has a channel and a prefetch-1 consumer of its own on its version's queue; placements come over one
+channel for all families. Order of the end: stop consuming, finish what runs, hand back what never started, Shutdown
+phase of every sandbox, close the broker last (its heartbeats keep unacknowledged deliveries ours meanwhile).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+from hearth.broker import envelope, topology
+from hearth.broker.connection import Broker, Channel, ChannelClosed
+from hearth.broker.control import Change, ControlBus
+from hearth.clock import now_ms
+from hearth.errors import HearthError, Unavailable
+from hearth.model.function import FunctionVersion
+from hearth.model.invocation import InvocationResult, Outcome
+from hearth.settings import Settings
+from hearth.store import Stores, keys, slots
+from workers import placement
+from workers.delivery import Delivery, Lane
+from workers.member import Member
+from workers.pool import Pool, VersionPool
+from workers.sandbox.sandbox import Sandbox
+
+log = logging.getLogger(__name__)
+
+#: placements a worker holds beyond its room
+WAITING_ALLOWANCE = 4
+WATCH_S = 0.025
+#: how often a broken consumer is tried again
+ATTACH_PAUSE_S = 0.5
+
+NewSandbox = Callable[[FunctionVersion], Awaitable[Sandbox]]
+
+
+class Worker:
+    """Implements pool.Services. `new_sandbox` makes one that is not yet initialised."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        broker: Broker,
+        stores: Stores,
+        new_sandbox: NewSandbox,
+        *,
+        worker_id: str,
+        families: list[str],
+        capacity: int,
+        isolation: str,
+    ) -> None:
+        self.id = worker_id
+        self._settings = settings
+        self._broker = broker
+        self._stores = stores
+        self._new_sandbox = new_sandbox
+        self._families = families
+        self._capacity = capacity
+        self._isolation = isolation
+        self._pool: Pool
+        self._placements: Lane | None = None
+        self._placement_tags: list[str] = []
+        self._publisher: Channel | None = None
+        self._live_workers = 1
+        self._versions: dict[str, FunctionVersion] = {}
+
+    # --- life -------------------------------------------------------------------------------------------------
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set, then drain. Raises what a broken invariant raises."""
+        cores = os.cpu_count() or 1
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            self._pool = Pool(
+                self,
+                tasks,
+                worker_id=self.id,
+                capacity=self._capacity,
+                inits=self._settings.concurrent_inits or 2 * cores,
+            )
+            await self._beat()
+            self._broker.on_down.append(self._on_down)
+            await self._broker.when_up(self._open)
+            control = ControlBus(self._broker)
+            await control.start(self._on_change)
+            beating = tasks.create_task(self._heartbeats(), name="heartbeat")
+            watching = tasks.create_task(self._watch(), name="watch")
+            log.info("worker ready", extra={"action": "worker_ready", "worker": self.id, "capacity": self._capacity})
+            await stop.wait()  # no deadline: the life of the worker
+            await self._drain()
+            watching.cancel()
+            beating.cancel()
+        with contextlib.suppress(HearthError):
+            await slots.leave(self._stores.coordination, self.id)
+
+    async def _drain(self) -> None:
+        log.info("worker drains", extra={"action": "worker_drains", "busy": self._pool.busy})
+        self._pool.drain()
+        if self._placements is not None and self._placements.is_open:
+            for tag in self._placement_tags:
+                with contextlib.suppress(HearthError):
+                    await self._placements.channel.cancel(tag)
+        for delivery in self._pool.take_waiting():
+            await self.hand_back(delivery)
+        deadline = time.monotonic() + self._settings.drain_seconds
+        while (members := list(self._pool.members())) or self._pool.used:
+            if time.monotonic() > deadline:
+                log.warning("invocations cut off", extra={"action": "drain_timeout", "busy": self._pool.busy})
+                await asyncio.gather(*(member.sandbox.shutdown("failure") for member in members))
+            ending = [member.gone for member in members]
+            # the pause is for sandboxes that are just starting: they are no members yet
+            await asyncio.wait({*ending, asyncio.ensure_future(asyncio.sleep(WATCH_S))}, timeout=1.0)
+        for delivery in self._pool.take_waiting():  # came while the consumers ended
+            await self.hand_back(delivery)
+
+    # --- the broker -------------------------------------------------------------------------------------------
+    async def _open(self) -> None:
+        self._publisher = await self._broker.channel()
+        await topology.declare_shared(self._publisher)
+        await self._publisher.confirm_publishes()
+        lane = Lane(await self._broker.channel(prefetch=self._capacity + WAITING_ALLOWANCE))
+        self._placements, self._placement_tags = lane, []
+        wait_ms = int(self._settings.placement_wait_seconds * 1000)
+        on_placement = functools.partial(self._on_placement, lane)
+        queues = [await topology.declare_placement(lane.channel, family, wait_ms) for family in self._families]
+        queues.append(await topology.declare_worker(lane.channel, self.id))
+        for queue in queues:
+            self._placement_tags.append(await lane.channel.consume(queue, on_placement))
+        for pool in self._pool.versions.values():
+            for member in pool.members:
+                if not member.retiring:
+                    self._reattach(pool, member)
+
+    def _on_down(self) -> None:
+        self._pool.forget_dead()
+
+    def _delivery(self, lane: Lane, method: Any, properties: Any, body: bytes, *, placed: bool) -> Delivery | None:
+        lane.outstanding += 1
+        try:
+            invocation = envelope.read_invocation(properties, body)
+        except (KeyError, ValueError, TypeError):
+            log.exception("unreadable message dropped", extra={"action": "message_unreadable"})
+            lane.settled()
+            lane.channel.raw.basic_ack(method.delivery_tag)
+            return None
+        return Delivery(
+            lane,
+            method.delivery_tag,
+            invocation,
+            properties.reply_to,
+            properties.correlation_id,
+            method.redelivered,
+            placed,
+        )
+
+    def _on_warm(
+        self, pool: VersionPool, member: Member, lane: Lane, _channel: Any, method: Any, properties: Any, body: bytes
+    ) -> None:
+        delivery = self._delivery(lane, method, properties, body, placed=False)
+        if delivery is not None:
+            self._pool.offer(pool, delivery, member)
+
+    def _on_placement(self, lane: Lane, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
+        delivery = self._delivery(lane, method, properties, body, placed=True)
+        if delivery is None:
+            return
+        if not delivery.invocation.placed_at_ms:
+            delivery.invocation = replace(delivery.invocation, placed_at_ms=now_ms())
+        version = self._versions.get(delivery.invocation.version_key)
+        if version is not None:
+            self._pool.offer(self._pool.pool_of(version), delivery)
+        else:
+            self._tasks.create_task(self._place_unknown(delivery), name="load-version")
+
+    async def _place_unknown(self, delivery: Delivery) -> None:
+        key = delivery.invocation.version_key
+        try:
+            raw = await self._stores.state.get(keys.version(key))
+        except Unavailable as exc:
+            delivery.answer(InvocationResult(Outcome.LOST, detail=f"The function's configuration can't be read: {exc}"))
+            return
+        if raw is None:
+            delivery.answer(InvocationResult(Outcome.LOST, detail="The function was deleted or changed meanwhile."))
+            return
+        version = self._versions.setdefault(key, FunctionVersion.from_json(raw))
+        if self._pool.draining:
+            await self.hand_back(delivery)
+        else:
+            self._pool.offer(self._pool.pool_of(version), delivery)
+
+    def _on_change(self, change: Change) -> None:
+        if change.retired_key:
+            self._pool.retire_version(change.retired_key)
+
+    # --- pool.Services ----------------------------------------------------------------------------------------
+    async def sandbox(self, version: FunctionVersion) -> Sandbox:
+        return await self._new_sandbox(version)
+
+    async def take_slot(self, version: FunctionVersion, request_id: str, sandbox_id: str) -> slots.Slot:
+        return await slots.take_slot(
+            self._stores.coordination,
+            worker_id=self.id,
+            sandbox_id=sandbox_id,
+            request_id=request_id,
+            version=version,
+            account_limit=self._settings.account_concurrency,
+        )
+
+    async def release_slot(self, version: FunctionVersion, sandbox_id: str) -> None:
+        with contextlib.suppress(Unavailable):  # it expires by itself
+            await slots.release_slot(self._stores.coordination, version, sandbox_id)
+
+    async def attach(self, pool: VersionPool, member: Member) -> None:
+        while self._broker.alive and not member.retiring:
+            try:
+                await self._consume(pool, member)
+                return
+            except ChannelClosed as exc:
+                if exc.reply_code != 404:
+                    log.warning("no consumer", extra={"action": "attach_failed", "reason": str(exc)})
+                    await asyncio.sleep(ATTACH_PAUSE_S)
+                    continue
+                # the queue's home node is down: everybody moves on to the next epoch's queue
+                with contextlib.suppress(Unavailable):
+                    pool.epoch = await slots.raise_epoch(self._stores.coordination, pool.version.key, pool.epoch)
+            except Unavailable as exc:  # if the connection is gone, `_open` attaches again when it is back
+                log.warning("no consumer", extra={"action": "attach_failed", "reason": str(exc)})
+                await asyncio.sleep(ATTACH_PAUSE_S)
+
+    async def _consume(self, pool: VersionPool, member: Member) -> None:
+        lane = Lane(await self._broker.channel(prefetch=1))
+        queue = await topology.declare_invoke(lane.channel, pool.version.key, pool.epoch)
+        member.lane = lane
+        member.tag = await lane.channel.consume(
+            queue,
+            functools.partial(self._on_warm, pool, member, lane),
+            arguments={"x-priority": -member.index},
+            on_cancel=functools.partial(self._reattach, pool, member),
+        )
+
+    def _reattach(self, pool: VersionPool, member: Member) -> None:
+        self._tasks.create_task(self.attach(pool, member), name=f"attach-{member.sandbox.id}")
+
+    async def detach(self, member: Member) -> None:
+        lane = member.lane
+        if lane is None or not lane.is_open or not member.tag:
+            return
+        tag, member.tag = member.tag, ""
+        with contextlib.suppress(HearthError):  # a closed channel delivers nothing either
+            await lane.channel.cancel(tag)
+
+    async def hand_back(self, delivery: Delivery) -> None:
+        await self._republish(delivery, topology.INVOKE, self._key_of(delivery))
+
+    async def forward(self, delivery: Delivery, worker_id: str) -> None:
+        await self._republish(delivery, "", topology.worker_queue(worker_id))
+
+    def _key_of(self, delivery: Delivery) -> str:
+        return topology.routing_key(delivery.invocation.version_key, delivery.invocation.epoch)
+
+    async def _republish(self, delivery: Delivery, exchange: str, routing_key: str) -> None:
+        """Publish anew, confirmed, then acknowledge: never nack, which can come straight back."""
+        invocation = delivery.invocation
+        properties = envelope.invocation_properties(
+            invocation, correlation_id=delivery.correlation_id, reply_to=delivery.reply_to
+        )
+        try:
+            await slots.forget_start(self._stores.coordination, invocation.request_id)
+            if self._publisher is None:
+                raise Unavailable("no connection to the broker")
+            await self._publisher.publish_confirmed(exchange, routing_key, invocation.payload, properties)
+        except HearthError as exc:
+            if delivery.alive:
+                delivery.answer(InvocationResult(Outcome.LOST, detail=f"The request could not be handed back: {exc}"))
+            return
+        delivery.drop()
+
+    # --- what happens by itself -------------------------------------------------------------------------------
+    async def _heartbeats(self) -> None:
+        while True:
+            await asyncio.sleep(slots.HEARTBEAT_S)
+            await self._beat()
+            self._pool.reap(self._settings.idle_seconds)
+
+    async def _beat(self) -> None:
+        pool = self._pool
+        counters = pool.counters
+        figures: dict[str, int | str] = {
+            "pid": os.getpid(),
+            "isolation": self._isolation,
+            "families": ",".join(self._families),
+            "capacity": pool.capacity,
+            "sandboxes": sum(1 for _ in pool.members()),
+            "busy": pool.busy,
+            "waiting": pool.waiting,
+            "cold_starts": counters.cold_starts,
+            "invocations": counters.invocations,
+            "errors": counters.errors,
+        }
+        try:
+            self._live_workers = await slots.heartbeat(self._stores.coordination, self.id, pool.held(), figures)
+        except Unavailable as exc:
+            log.warning("heartbeat failed", extra={"action": "heartbeat_failed", "reason": str(exc)})
+
+    async def _watch(self) -> None:
+        """While requests wait: answer those that waited too long, offer others to idle sandboxes elsewhere."""
+        pool = self._pool
+        while True:
+            await pool.has_waiting.wait()  # no deadline: nothing to do until then
+            await asyncio.sleep(WATCH_S)
+            now, now_epoch = time.monotonic(), now_ms()
+            for version_pool in list(pool.versions.values()):
+                for delivery in list(version_pool.waiting)[version_pool.starting :]:
+                    held_s = now - delivery.received_s
+                    waited_s = (now_epoch - delivery.invocation.placed_at_ms) / 1000 if delivery.placed else held_s
+                    if waited_s > self._settings.placement_wait_seconds:
+                        version_pool.waiting.remove(delivery)
+                        delivery.answer(InvocationResult(Outcome.THROTTLED, detail="ConcurrentInvocationLimitExceeded"))
+                    elif self._live_workers > 1 and held_s > placement.offer_after_s(waited_s - held_s):
+                        version_pool.waiting.remove(delivery)
+                        await self.hand_back(delivery)
+            if not pool.waiting:
+                pool.has_waiting.clear()
