@@ -1,0 +1,123 @@
+"""Starts and stops the platform under test, everything on, and deploys the functions it is measured with."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.credentials import Credentials
+
+from bench.load import Request
+from bench.signing import signed_invokes
+from hearth.cli.health import health
+from hearth.cli.service_unit import ServiceUnit
+from hearth.embedded.process import OnLine
+from hearth.settings import Settings
+
+KEY, SECRET = "test", "test"
+#: a whole core on AWS, so that no CPU limit is measured
+MEMORY_MB = 1769
+_STOP_S = 15.0
+#: logs are written in batches; after this all of them can be read
+_LOGS_WRITTEN_S = 2.0
+
+
+class Platform:
+    """A context: a gateway and a fleet as `hearth up` starts them."""
+
+    def __init__(self, settings: Settings, on_line: OnLine) -> None:
+        self._settings = settings
+        self.host, self.port = settings.bind, settings.port
+        self._endpoint = f"http://{self.host}:{self.port}"
+        self._gateway = ServiceUnit("gateway", settings, self._gateway_answers, on_line)
+        self._fleet = ServiceUnit("fleet", settings, self._is_ready, on_line)
+
+    async def __aenter__(self) -> Platform:
+        try:
+            await self._gateway.start()
+            await self._fleet.start()
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stop()
+
+    async def _stop(self) -> None:
+        try:
+            await self._gateway.stop(_STOP_S)
+        finally:
+            await self._fleet.stop(_STOP_S)
+
+    async def _gateway_answers(self) -> bool:
+        return await health(self._endpoint) is not None
+
+    async def _is_ready(self) -> bool:
+        answer = await health(self._endpoint)
+        return answer is not None and answer[0] == 200
+
+    async def health(self) -> dict[str, Any]:
+        """What /health says, the level of isolation among it."""
+        answer = await health(self._endpoint)
+        return answer[1] if answer is not None else {}
+
+    def roots(self) -> Mapping[str, int]:
+        """Kind -> pid."""
+        pids = {"gateway": self._gateway.pid, "worker": self._fleet.pid}
+        return {kind: pid for kind, pid in pids.items() if pid is not None}
+
+    def requests(self, function: str, payloads: Sequence[bytes]) -> list[Request]:
+        credentials = Credentials(KEY, SECRET)
+        return signed_invokes(self.host, self.port, function, payloads, credentials, self._settings.region)
+
+    async def deploy(self, function: str, source: Path, runtime: str) -> None:
+        """Create it and wait until it is active."""
+        await asyncio.to_thread(self._deploy, function, source, runtime)
+
+    def _deploy(self, function: str, source: Path, runtime: str) -> None:
+        client = self._client("lambda")
+        client.create_function(
+            FunctionName=function,
+            Runtime=runtime,
+            Role="arn:aws:iam::000000000000:role/bench",
+            Handler=f"{source.stem}.handler",
+            Code={"ZipFile": _zip_of(source)},
+            MemorySize=MEMORY_MB,
+            Timeout=30,
+        )
+        client.get_waiter("function_active_v2").wait(FunctionName=function, WaiterConfig={"Delay": 1})
+
+    async def sandboxes_started(self, function: str) -> int:
+        """How many sandboxes the function ever had: each writes a log stream of its own."""
+        await asyncio.sleep(_LOGS_WRITTEN_S)
+        return await asyncio.to_thread(self._log_streams, function)
+
+    def _log_streams(self, function: str) -> int:
+        pages = (
+            self._client("logs").get_paginator("describe_log_streams").paginate(logGroupName=f"/aws/lambda/{function}")
+        )
+        return sum(len(page["logStreams"]) for page in pages)
+
+    def _client(self, service: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self._endpoint,
+            region_name=self._settings.region,
+            aws_access_key_id=KEY,
+            aws_secret_access_key=SECRET,
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+
+
+def _zip_of(source: Path) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.write(source, source.name)
+    return buffer.getvalue()

@@ -1,0 +1,194 @@
+"""`make bench`: warm invokes through the platform with everything on, against a bare pipe of the same parts.
+
+Both run on the same broker, with the same function, interpreter and runtime client, with one gateway process and
+one worker process each. In every round they are measured one after the other at each concurrency, in alternating
+order, and compared within the round: what else the machine does then hits both. Everything it starts is private
+and ends with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from bench import environment, report  # noqa: E402
+from bench.bare_pipe.pipe import BarePipe  # noqa: E402
+from bench.bare_pipe.runtime import newest, plain_command  # noqa: E402
+from bench.hearth_platform import Platform  # noqa: E402
+from bench.measure import Bench, function_name  # noqa: E402
+from bench.report import BARE, HEARTH, ColdStarts, Measured  # noqa: E402
+from hearth.embedded.process import StartFailed  # noqa: E402
+from hearth.embedded.servers import Servers  # noqa: E402
+from hearth.embedded.stackfile import AlreadyRunning, StackFile  # noqa: E402
+from hearth.settings import BadSettings, Settings  # noqa: E402
+from workers.runtimes import Runtime, installed, prepare  # noqa: E402
+
+DATA = ROOT / "build" / "bench"
+LOG = DATA / "bench.log"
+RESULTS = ROOT / "bench" / "results"
+FUNCTION = ROOT / "bench" / "function" / "app.py"
+CLOSED_LOOP = "bench-closed-loop"
+#: stay from run to run: preparing runtimes takes long and changes nothing; the log is for afterwards
+KEPT = ("runtimes", "run", LOG.name)
+CONCURRENCIES = (1, 8, 32)
+WARM_UP_S = 1.0
+SERVER_GRACE_S = 20.0
+#: more than the functions need, so that no sandbox has to give way to another function's
+ROOM = 2 * sum(CONCURRENCIES)
+
+
+async def start(stack: AsyncExitStack) -> tuple[Bench, Platform, Runtime, Settings]:
+    """Servers, bare pipe and platform, which end with `stack`. Raises AlreadyRunning, StartFailed."""
+    record = StackFile(DATA)
+    record.acquire()
+    stack.callback(record.release)
+    clear_data()
+    stack.callback(clear_data)
+    log = stack.enter_context(LOG.open("w", buffering=1))
+
+    def on_line(name: str, line: str) -> None:
+        log.write(f"{name} {line}\n")
+
+    settings = Settings.load(
+        data=DATA,
+        port=record.port("api"),
+        function_port=record.port("functions"),
+        workers=1,
+        gateway_processes=1,
+        max_sandboxes=ROOM,
+        idle_seconds=3600.0,
+    )
+    servers = Servers(settings, record, on_line)
+    units = [*servers.broker, *servers.stores]
+    for unit in units:
+        say(f"starting {unit.name}")
+        await unit.start()
+        stack.push_async_callback(unit.stop, SERVER_GRACE_S)
+    settings = servers.resolved()
+    assert settings.broker_url is not None
+    say("preparing runtimes")
+    await prepare(settings, say)
+    runtime = newest(installed(settings).values())
+    say("starting the bare pipe and the platform")
+    command = plain_command(runtime, FUNCTION)
+    bare = await stack.enter_async_context(BarePipe(settings.broker_url, CONCURRENCIES, command, on_line))
+    platform = await stack.enter_async_context(Platform(settings, on_line))
+    pids = {unit.name: unit.pid for unit in units if unit.pid is not None}
+    return Bench(bare, platform, pids), platform, runtime, settings
+
+
+def clear_data() -> None:
+    """Each run begins with empty servers and leaves nothing behind but what is dear to make."""
+    for path in DATA.iterdir():
+        if path.name not in KEPT:
+            shutil.rmtree(path)
+
+
+async def measure_rounds(bench: Bench, rounds: int, seconds: float) -> list[Measured]:
+    """Every target at every concurrency in every round, the order of the two alternating."""
+    measured = []
+    for number in range(1, rounds + 1):
+        for concurrency in CONCURRENCIES:
+            for target in (BARE, HEARTH) if number % 2 else (HEARTH, BARE):
+                one = await bench.measure(target, concurrency, number, seconds)
+                say(f"round {number}: {target} at {concurrency}: {one.throughput:.0f}/s, p50 {one.p50_ms:.2f} ms")
+                measured.append(one)
+    return measured
+
+
+async def run(options: argparse.Namespace) -> int:
+    """0: measured. 1: some request failed, so that the figures are worth nothing."""
+    machine = environment.machine()
+    async with AsyncExitStack() as stack:
+        bench, platform, runtime, settings = await start(stack)
+        warm_up = []
+        await platform.deploy(CLOSED_LOOP, FUNCTION, runtime.family)
+        for concurrency in CONCURRENCIES:
+            await platform.deploy(function_name(concurrency), FUNCTION, runtime.family)
+            warm_up += [await bench.measure(target, concurrency, 0, WARM_UP_S) for target in (BARE, HEARTH)]
+        measured = await measure_rounds(bench, options.rounds, options.seconds)
+        say(f"closed loop of {options.serial} invokes")
+        closed_loop, errors = await bench.closed_loop(CLOSED_LOOP, options.serial)
+        cold_starts = [closed_loop]
+        for concurrency in CONCURRENCIES:
+            answers = sum(
+                one.answers for one in [*warm_up, *measured] if (one.target, one.concurrency) == (HEARTH, concurrency)
+            )
+            cold_starts.append(await bench.cold_starts(function_name(concurrency), concurrency, answers))
+        facts = {
+            "machine": machine,
+            "commit": environment.commit(ROOT),
+            "versions": await environment.versions(settings),
+            "platform": await platform.health(),
+            "options": vars(options),
+        }
+    for one in [*warm_up, *measured]:
+        errors.update({f"{one.target} at {one.concurrency}: {what}": n for what, n in one.errors.items()})
+    publish(facts, measured, cold_starts)
+    for what, number in errors.items():
+        print(f"FAILED {number} x {what}", file=sys.stderr)
+    return 1 if errors else 0
+
+
+def publish(facts: dict[str, Any], measured: Sequence[Measured], cold_starts: Sequence[ColdStarts]) -> None:
+    """Print the tables; leave them and every figure in bench/results/."""
+    text = f"{json.dumps(facts, indent=1)}\n\n{report.tables(measured, cold_starts)}\n"
+    print(text)
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{time.strftime('%Y%m%dT%H%M%S')}-{facts['commit']}"
+    path.with_suffix(".json").write_text(json.dumps({**facts, **report.summary(measured, cold_starts)}, indent=1))
+    path.with_suffix(".md").write_text(text)
+    say(f"written: {path}.json and .md; log: {LOG}")
+
+
+def say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+async def until_interrupted(options: argparse.Namespace) -> int:
+    """SIGTERM ends a run as Ctrl-C does: everything that was started is stopped first."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await run(options)
+
+
+def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of all targets and concurrencies (5)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of each measurement (5)")
+    parser.add_argument("--serial", type=int, default=5000, help="invokes of the closed loop for cold starts (5000)")
+    parser.add_argument("--quick", action="store_true", help="2 rounds of 1 s, 500 serial: does it work at all?")
+    options = parser.parse_args(arguments)
+    if options.quick:
+        options.rounds, options.seconds, options.serial = 2, 1.0, 500
+    return options
+
+
+def main() -> int:
+    try:
+        return uvloop.run(until_interrupted(parsed()))
+    except (AlreadyRunning, BadSettings, StartFailed) as exc:
+        say(str(exc))
+        return 1
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        say("stopped")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
