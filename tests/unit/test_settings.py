@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hearth.settings import BadSettings, Settings
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in [name for name in os.environ if name.startswith("HEARTH_")]:
+        monkeypatch.delenv(name)
+
+
+def test_environment_overrides_file_overrides_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "hearth.toml"
+    file.write_text('port = 1\nregion = "eu-west-1"\n')
+    monkeypatch.setenv("HEARTH_SETTINGS_FILE", str(file))
+    monkeypatch.setenv("HEARTH_PORT", "2")
+    settings = Settings.load()
+    assert (settings.port, settings.region, settings.bind) == (2, "eu-west-1", "127.0.0.1")
+
+
+def test_everything_wrong_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEARTH_PROT", "1")
+    monkeypatch.setenv("HEARTH_PORT", "many")
+    monkeypatch.setenv("HEARTH_IDLE_SECONDS", "-1")
+    with pytest.raises(BadSettings) as caught:
+        Settings.load()
+    for name in ("HEARTH_PROT", "HEARTH_PORT", "HEARTH_IDLE_SECONDS"):
+        assert name in str(caught.value)
+
+
+def test_child_process_gets_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings.load(port=4600, development_key=False, aws_endpoints="s3=http://a,sqs=http://b")
+    for name, value in settings.to_environ().items():
+        monkeypatch.setenv(name, value)
+    assert Settings.load().model_dump() == settings.model_dump()
+
+
+def test_services_without_an_endpoint_of_their_own_go_upstream() -> None:
+    settings = Settings.load(aws_upstream="http://up", aws_endpoints="s3=http://a, sqs=http://b")
+    assert [settings.endpoint_of(name) for name in ("s3", "sqs", "sns")] == ["http://a", "http://b", "http://up"]
