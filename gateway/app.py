@@ -1,0 +1,233 @@
+"""The gateway as a plain ASGI application: one HTTP request in, one operation run, one answer out.
+
+No framework stands on the hot path. The application answers from the moment it listens: until broker and stores are
+connected, and whenever they are away, calls get AWS's ServiceException and `/health` says what is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
+
+from gateway import downloads, health, metrics
+from gateway.backends import Backends, open_backends
+from gateway.call import Call
+from gateway.http import Answer, Request
+from gateway.protocols.query import REQUEST_ID
+from gateway.protocols.service import Service
+from gateway.routes import Route, Router
+from gateway.services import offers
+from hearth.errors import ApiError, HearthError, RequestEntityTooLarge, Unavailable, ValidationFailed
+from hearth.settings import Settings
+
+log = logging.getLogger(__name__)
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+#: of any request: AWS's limit for CreateFunction, the largest of all operations here
+MAX_REQUEST_BYTES = 70_167_211
+#: what an Invoke may carry before AWS refuses the request itself rather than its payload
+MAX_INVOKE_BYTES = 6_291_456 + 1_048_576
+INVOKE_LIMIT_BYTES = 6_291_456
+_CLOSE_S = 10.0
+
+
+class Gateway:
+    """`app = Gateway(settings)`; uvicorn calls it. `lifespan` opens and closes the backends."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._router = Router(offers())
+        self._backends: Backends | None = None
+        self._function_port = settings.function_listener
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        stop = asyncio.Event()
+        # Owner: this method, which waits for it below. Connecting may take long; listening does not wait for it.
+        keeper = asyncio.create_task(self._keep_backends(stop), name="backends")
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                # uvicorn has finished the requests in flight by now
+                stop.set()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_CLOSE_S):
+                        await keeper
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _keep_backends(self, stop: asyncio.Event) -> None:
+        opened = contextlib.AsyncExitStack()
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        connecting = asyncio.create_task(self._connect(opened), name="connect")
+        try:
+            await asyncio.wait((stopping, connecting), return_when=asyncio.FIRST_COMPLETED)
+            if connecting.done():
+                self._backends = connecting.result()
+                log.info("gateway ready", extra={"action": "gateway_ready"})
+                await stopping
+        finally:
+            connecting.cancel()
+            stopping.cancel()
+            await asyncio.gather(connecting, stopping, return_exceptions=True)
+            self._backends = None
+            await opened.aclose()
+
+    async def _connect(self, opened: contextlib.AsyncExitStack) -> Backends:
+        async for attempt in AsyncRetrying(
+            wait=wait_exponential_jitter(initial=0.05, max=2.0, jitter=0.1),
+            retry=retry_if_exception_type((HearthError, OSError)),
+            before_sleep=lambda state: log.warning(
+                "backends not connected",
+                extra={"action": "not_connected", "error": str(state.outcome and state.outcome.exception())},
+            ),
+        ):
+            with attempt:
+                return await opened.enter_async_context(open_backends(self._settings))
+        raise AssertionError("retried without end")
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = self._request(scope)
+        request_id = str(uuid.uuid4())
+        try:
+            answer = await self._side_door(request)
+            if answer is None:
+                answer = await self._api(request, request_id, receive)
+        except Disconnected:
+            return
+        await _send(send, answer, request_id, head=request.method == "HEAD")
+
+    def _request(self, scope: Scope) -> Request:
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in scope["headers"]:
+            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
+        server = scope.get("server")
+        return Request(
+            scope["method"],
+            scope["raw_path"].decode("latin-1"),
+            scope["query_string"].decode("latin-1"),
+            headers,
+            from_function=server is not None and server[1] == self._function_port,
+        )
+
+    async def _side_door(self, request: Request) -> Answer | None:
+        """What isn't AWS's: health, metrics, links to packages."""
+        match request.path:
+            case "/health" | "/_hearth/health":
+                return await health.health(self._backends)
+            case "/_localstack/health":
+                return await health.localstack_health(self._backends)
+            case "/metrics":
+                stores = self._backends.stores if self._backends else None
+                text = await metrics.exposition(stores.coordination if stores else None)
+                return Answer(200, text, [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")])
+        if request.path.startswith(downloads.LINK_PATH) and self._backends is not None:
+            return await downloads.download(self._backends, request)
+        return None
+
+    async def _api(self, request: Request, request_id: str, receive: Receive) -> Answer:
+        request.body = await _body(receive)
+        started_s = time.perf_counter()
+        route, path_values, service = self._router.find(request)
+        try:
+            answer = await self._run(request, request_id, route, path_values, service)
+        except HearthError as exc:
+            answer = service.codec.error(_named(exc, service))
+        except Exception:
+            log.exception(
+                "operation failed", extra={"action": "operation_failed", "operation": route.name if route else ""}
+            )
+            answer = service.codec.error(ApiError("ServiceException", 500, "An internal error occurred."))
+        name = route.name if route and route.operation else "unknown"
+        metrics.observe(service.name, name, answer.status, time.perf_counter() - started_s)
+        return answer
+
+    async def _run(
+        self, request: Request, request_id: str, route: Route | None, path_values: list[str], service: Service
+    ) -> Answer:
+        backends = self._backends
+        if backends is None:
+            raise Unavailable("The platform is starting: it is not connected to its broker and stores yet.")
+        if route is None:
+            raise ApiError("UnknownOperationException", 404, f"Unknown operation: {request.method} {request.path}")
+        caller = backends.verifier.verify(request, service.signing_name)
+        if route.operation is None:
+            raise ApiError("UnknownOperationException", 404, f"{service.name}:{route.name} is not offered by Hearth.")
+        _check_size(request, route)
+        plan = route.plan
+        given = plan.parse(request, path_values)
+        plan.validate(given)
+        call = Call(caller, request, request_id, backends)
+        answer = plan.serialise(await route.operation(call, given))
+        answer.headers += call.headers
+        return answer
+
+
+class Disconnected(Exception):
+    """The client went away before its request was whole."""
+
+
+def _check_size(request: Request, route: Route) -> None:
+    limit, shown = MAX_REQUEST_BYTES, MAX_REQUEST_BYTES
+    name = route.name
+    if name == "Invoke":
+        limit, shown, name = MAX_INVOKE_BYTES, INVOKE_LIMIT_BYTES, "InvokeFunction"
+    if len(request.body) > limit:
+        raise RequestEntityTooLarge(f"Request must be smaller than {shown} bytes for the {name} operation")
+
+
+def _named(error: HearthError, service: Service) -> HearthError:
+    """Bad input has another code in some services."""
+    if isinstance(error, ValidationFailed) and service.validation_code != error.code:
+        return ApiError(service.validation_code, error.status, error.message)
+    return error
+
+
+async def _body(receive: Receive) -> bytes:
+    """The whole body; of one that is too long only the beginning, one byte more than allowed."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise Disconnected
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        return body
+    parts, size = [body], len(body)
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        part = message.get("body", b"")
+        # Read on beyond the limit: a client that is still sending does not listen for the answer.
+        if size <= MAX_REQUEST_BYTES:
+            parts.append(part)
+            size += len(part)
+    return b"".join(parts)[: MAX_REQUEST_BYTES + 1]
+
+
+async def _send(send: Send, answer: Answer, request_id: str, *, head: bool) -> None:
+    body, identifier = answer.body, request_id.encode()
+    if REQUEST_ID in body and (b"content-type", b"text/xml") in answer.headers:
+        body = body.replace(REQUEST_ID, identifier)
+    answer.headers.append((b"x-amzn-requestid", identifier))
+    if answer.status != 204:
+        answer.headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+    await send({"type": "http.response.body", "body": b"" if head else body})

@@ -1,0 +1,107 @@
+"""What a gateway process holds open: stores, broker, invoker, the function cache and the secret."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.function_cache import FunctionCache
+from gateway.keys import Keys
+from gateway.settling import Settler
+from gateway.sigv4 import Verifier
+from hearth.blobs import BlobStore
+from hearth.broker.connection import Broker
+from hearth.broker.control import ControlBus
+from hearth.broker.invoker import BrokerInvoker
+from hearth.credentials import EnvironmentCipher, platform_secret
+from hearth.errors import Unavailable
+from hearth.invoker import Invoker
+from hearth.logs.reader import LogReader
+from hearth.settings import Settings
+from hearth.store import Stores
+from hearth.store.functions import FunctionTable
+
+log = logging.getLogger(__name__)
+
+_CLOSE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """Shared by all calls of the process."""
+
+    settings: Settings
+    secret: bytes
+    stores: Stores
+    broker: Broker
+    invoker: Invoker
+    functions: FunctionTable
+    cache: FunctionCache
+    settler: Settler
+    cipher: EnvironmentCipher
+    verifier: Verifier
+    blobs: BlobStore
+    logs: LogReader
+
+
+@contextlib.asynccontextmanager
+async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
+    """Connect everything; on leaving, close it in the opposite order. Raises Unavailable if a server is away."""
+    if not settings.broker_url:
+        raise Unavailable("HEARTH_BROKER_URL is not set: start with `hearth up`")
+    async with contextlib.AsyncExitStack() as stack:
+        stores = Stores.connect(settings)
+        stack.push_async_callback(_bounded, stores.close)
+        secret = await platform_secret(settings, stores)
+        broker = await Broker.connect(settings.broker_url, name="gateway")
+        stack.push_async_callback(_bounded, broker.close)
+        invoker, control = BrokerInvoker(broker), ControlBus(broker)
+        await invoker.start()
+        functions = FunctionTable(stores.state)
+        cache = FunctionCache(functions)
+        settler = Settler(functions, cache, stores.coordination, control)
+        await control.start(settler.on_change)
+        await cache.renew()
+        for name, work in (("function-cache", cache.keep_renewed()), ("settler", settler.run())):
+            stack.push_async_callback(_stop, _owned(name, work))
+        yield Backends(
+            settings=settings,
+            secret=secret,
+            stores=stores,
+            broker=broker,
+            invoker=invoker,
+            functions=functions,
+            cache=cache,
+            settler=settler,
+            cipher=EnvironmentCipher(secret),
+            verifier=Verifier(Keys(settings, secret)),
+            blobs=BlobStore(settings.blobs_dir),
+            logs=LogReader(settings.blobs_dir),
+        )
+
+
+def _owned(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """A task for the life of the process; its owner is the exit stack of `open_backends`."""
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_report)
+    return task
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("a background task died", extra={"action": "task_died", "task": task.get_name()}, exc_info=error)
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _bounded(close: Callable[[], Awaitable[None]]) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_CLOSE_S):
+            await close()

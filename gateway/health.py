@@ -1,0 +1,72 @@
+"""Is it up: `/health` for people and balancers, `/_localstack/health` for tools that ask in LocalStack's shape."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+from redis.exceptions import RedisError
+
+import hearth
+from gateway.backends import Backends
+from gateway.http import Answer
+from gateway.protocols.rest_json import JSON
+from hearth.clock import now_ms
+from hearth.store import keys
+
+_ASK_S = 2.0
+
+
+async def health(backends: Backends | None) -> Answer:
+    """200 only if the broker, `state` and at least one worker answer."""
+    found = await _look(backends)
+    ready = found["broker"] == found["state"] == found["coordination"] == "ok" and found["workers"] > 0
+    body = {"status": "ready" if ready else _why_not(found), **found, "version": hearth.__version__}
+    return Answer(200 if ready else 503, orjson.dumps(body), [JSON])
+
+
+async def localstack_health(backends: Backends | None) -> Answer:
+    found = await _look(backends)
+    up = found["broker"] == found["state"] == "ok"
+    services = dict.fromkeys(("lambda", "logs", "sts"), "running" if up else "starting")
+    body = {"services": services, "edition": "hearth", "version": hearth.__version__}
+    return Answer(200, orjson.dumps(body), [JSON])
+
+
+def _why_not(found: dict[str, Any]) -> str:
+    if found["broker"] == "starting":
+        return "starting"
+    away = [name for name in ("broker", "state", "coordination") if found[name] != "ok"]
+    return f"{' and '.join(away)} away" if away else "no worker"
+
+
+async def _look(backends: Backends | None) -> dict[str, Any]:
+    if backends is None:
+        return {"broker": "starting", "state": "starting", "coordination": "starting", "workers": 0}
+    stores = backends.stores
+    state, coordination, workers = await asyncio.gather(
+        _answers(stores.state.alive()), _answers(stores.coordination.alive()), _workers(backends)
+    )
+    return {
+        "broker": "ok" if backends.broker.alive else "away",
+        "state": "ok" if state else "away",
+        "coordination": "ok" if coordination else "away",
+        "workers": workers,
+    }
+
+
+async def _answers(ping: Any) -> bool:
+    try:
+        async with asyncio.timeout(_ASK_S):
+            return bool(await ping)
+    except TimeoutError:
+        return False
+
+
+async def _workers(backends: Backends) -> int:
+    try:
+        async with asyncio.timeout(_ASK_S):
+            return int(await backends.stores.coordination.redis.zcount(keys.WORKERS, now_ms(), "+inf"))
+    except (RedisError, TimeoutError):
+        return 0

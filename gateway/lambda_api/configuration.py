@@ -1,0 +1,229 @@
+"""Function configurations: what callers ask for, checked and put into a record; a record as it is answered.
+
+Source: Lambda API reference, CreateFunction, UpdateFunctionConfiguration, FunctionConfiguration; messages and the
+order of the checks as recorded from AWS.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime
+import hashlib
+from typing import Any
+
+import orjson
+
+from gateway.protocols.validate import detected, problem
+from hearth.credentials import EnvironmentCipher
+from hearth.errors import InvalidParameterValue, ValidationFailed
+from hearth.model.function import FunctionVersion
+from hearth.store.functions import FunctionRecord
+
+MAX_ENVIRONMENT_BYTES = 4096
+MAX_TIMEOUT_S = 900
+MAX_MEMORY_MB = 10_240
+MAX_LAYERS = 5
+
+# fmt: off
+#: in AWS's order
+RUNTIMES = (
+    "nodejs20.x", "python3.14", "provided.al2023", "python3.12", "python3.13", "nodejs24.x",
+    "nodejs22.x", "java25", "python3.10", "python3.11", "java21", "ruby3.3", "ruby3.4", "ruby3.2",
+    "python3.8", "python3.9", "java17", "nodejs16.x", "dotnet10", "dotnet8", "java11", "dotnet6",
+    "nodejs18.x", "provided.al2", "java8.al2",
+)
+#: newer than AWS's own message
+_NEWER_RUNTIMES = frozenset((
+    "nodejs26.x", "python3.15", "ruby4.0", "java8.al2023", "java11.al2023", "java17.al2023",
+))
+DEPRECATED_RUNTIMES = frozenset((
+    "nodejs", "nodejs4.3", "nodejs4.3-edge", "nodejs6.10", "nodejs8.10", "nodejs10.x", "nodejs12.x",
+    "nodejs14.x", "python2.7", "python3.6", "python3.7", "go1.x", "java8", "ruby2.5", "ruby2.7",
+    "dotnetcore1.0", "dotnetcore2.0", "dotnetcore2.1", "dotnetcore3.1", "provided",
+))
+RESERVED_VARIABLES = frozenset((
+    "_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+    "AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR", "AWS_LAMBDA_MAX_CONCURRENCY",
+))
+# fmt: on
+
+#: members that would change how a function runs in ways this platform doesn't offer: refused, not ignored
+_NOT_OFFERED = (
+    "CodeSigningConfigArn",
+    "TenancyConfig",
+    "CapacityProviderConfig",
+    "DurableConfig",
+    "RuntimeConfig",
+    "AcceleratorConfig",
+    "PublishTo",
+)
+#: members that are kept and answered as they were given
+_KEPT = ("VpcConfig", "DeadLetterConfig", "KMSKeyArn", "TracingConfig", "Architectures", "FileSystemConfigs")
+
+
+def check(given: dict[str, Any]) -> None:
+    """Everything about a create's or an update's members that needs no look at the store."""
+    for name in _NOT_OFFERED:
+        if given.get(name):
+            raise InvalidParameterValue(f"{name} is not supported by Hearth.")
+    if given.get("Publish"):
+        raise InvalidParameterValue("Publishing versions is not supported by Hearth yet.")
+    if given.get("PackageType") == "Image" or given.get("ImageConfig"):
+        raise InvalidParameterValue("Container images are not supported by Hearth; use PackageType Zip.")
+    _check_maximum(given, "Timeout", MAX_TIMEOUT_S)
+    _check_maximum(given, "MemorySize", MAX_MEMORY_MB)
+    _check_environment((given.get("Environment") or {}).get("Variables") or {})
+    _check_layers(given.get("Layers") or [])
+    if "Runtime" in given:
+        _check_runtime(given["Runtime"])
+    if given.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions":
+        raise InvalidParameterValue(f"{given.get('Runtime')} is not supported for SnapStart enabled functions.")
+
+
+def apply(record: FunctionRecord, given: dict[str, Any], cipher: EnvironmentCipher) -> FunctionRecord:
+    """The record with the members that were given; what was not given stays."""
+    version, name = record.version, record.version.name
+    changes: dict[str, Any] = {}
+    for member, attribute in (
+        ("Runtime", "runtime"),
+        ("Handler", "handler"),
+        ("Role", "role"),
+        ("Timeout", "timeout_s"),
+        ("MemorySize", "memory_mb"),
+    ):
+        if member in given:
+            changes[attribute] = given[member]
+    if "EphemeralStorage" in given:
+        changes["ephemeral_mb"] = given["EphemeralStorage"]["Size"]
+    configuration = dict(record.configuration)
+    for member in _KEPT:
+        if member in given:
+            configuration[member] = given[member]
+    if "LoggingConfig" in given:
+        logging_config = _logging_config(name, configuration.get("LoggingConfig", {}) | given["LoggingConfig"])
+        configuration["LoggingConfig"] = logging_config
+        changes["log_group"], changes["log_format"] = logging_config["LogGroup"], logging_config["LogFormat"]
+    version = dataclasses.replace(version, **changes)
+    if "Environment" in given:
+        variables = given["Environment"].get("Variables") or {}
+        version = cipher.seal(dataclasses.replace(version, environment=variables, sealed_environment=""))
+    return dataclasses.replace(
+        record,
+        version=version,
+        description=given.get("Description", record.description),
+        has_environment="Environment" in given or record.has_environment,
+        configuration=configuration,
+    )
+
+
+def answer(record: FunctionRecord, cipher: EnvironmentCipher, *, listed: bool = False) -> dict[str, Any]:
+    """FunctionConfiguration. `listed`: ListFunctions leaves states and the runtime's version out."""
+    version = record.version
+    configuration = record.configuration
+    shown: dict[str, Any] = {
+        "FunctionName": version.name,
+        "FunctionArn": version.arn,
+        "Runtime": version.runtime,
+        "Role": version.role,
+        "Handler": version.handler,
+        "CodeSize": record.code_bytes,
+        "Description": record.description,
+        "Timeout": version.timeout_s,
+        "MemorySize": version.memory_mb,
+        "LastModified": timestamp(record.modified_at_ms),
+        "CodeSha256": base64.b64encode(bytes.fromhex(version.code_sha256)).decode(),
+        "Version": version.version,
+        "TracingConfig": {"Mode": "PassThrough"},
+        "RevisionId": record.revision_id,
+        "PackageType": "Zip",
+        "Architectures": ["x86_64"],
+        "EphemeralStorage": {"Size": version.ephemeral_mb},
+        "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+        "LoggingConfig": _logging_config(version.name, {}),
+        **configuration,
+    }
+    if "VpcConfig" in configuration:
+        shown["VpcConfig"] = {"VpcId": "", **configuration["VpcConfig"]}
+    if record.has_environment:
+        shown["Environment"] = {"Variables": cipher.unseal(version).environment}
+    return shown if listed else shown | _state(record) | _runtime_version(version)
+
+
+def timestamp(epoch_ms: int) -> str:
+    at = datetime.datetime.fromtimestamp(epoch_ms / 1000, datetime.UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{epoch_ms % 1000:03d}+0000"
+
+
+def _state(record: FunctionRecord) -> dict[str, str]:
+    reason = {"Reason": "The function is being created.", "ReasonCode": "Creating"}
+    if record.state == "Pending":
+        return {"State": "Pending", "StateReason": reason["Reason"], "StateReasonCode": reason["ReasonCode"]}
+    shown = {"State": record.state, "LastUpdateStatus": record.last_update_status}
+    if record.last_update_status == "InProgress":
+        shown["LastUpdateStatusReason"] = reason["Reason"]
+        shown["LastUpdateStatusReasonCode"] = reason["ReasonCode"]
+    return shown
+
+
+def _runtime_version(version: FunctionVersion) -> dict[str, Any]:
+    digest = hashlib.sha256(version.runtime.encode()).hexdigest()
+    return {"RuntimeVersionConfig": {"RuntimeVersionArn": f"arn:aws:lambda:{version.region}::runtime:{digest}"}}
+
+
+def _logging_config(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """With AWS's defaults; the levels exist only for JSON."""
+    log_format = given.get("LogFormat", "Text")
+    shown = {"LogFormat": log_format, "LogGroup": given.get("LogGroup") or f"/aws/lambda/{name}"}
+    if log_format == "JSON":
+        shown["ApplicationLogLevel"] = given.get("ApplicationLogLevel", "INFO")
+        shown["SystemLogLevel"] = given.get("SystemLogLevel", "INFO")
+    return shown
+
+
+def _check_maximum(given: dict[str, Any], member: str, maximum: int) -> None:
+    """The model's limits are those of managed instances, which are wider."""
+    if given.get(member, 0) > maximum:
+        path = member[0].lower() + member[1:]
+        rule = f"Member must have value less than or equal to {maximum}"
+        raise ValidationFailed(detected([problem(given[member], path, rule)]))
+
+
+def _check_environment(variables: dict[str, str]) -> None:
+    if reserved := [name for name in variables if name in RESERVED_VARIABLES]:
+        raise InvalidParameterValue(
+            "Lambda was unable to configure your environment variables because the environment variables you have "
+            "provided contains reserved keys that are currently not supported for modification. Reserved keys used "
+            f"in this request: {', '.join(reserved)}"
+        )
+    measured = orjson.dumps(variables)
+    if len(measured) > MAX_ENVIRONMENT_BYTES:
+        raise InvalidParameterValue(
+            "Lambda was unable to configure your environment variables because the environment variables you have "
+            f"provided exceeded the 4KB limit. String measured: {measured.decode()}"
+        )
+
+
+def _check_layers(layers: list[str]) -> None:
+    if len(layers) > MAX_LAYERS:
+        raise InvalidParameterValue(f"Cannot reference more than {MAX_LAYERS} layers.")
+    if layers:
+        # No layer can have been published.
+        raise InvalidParameterValue(f"Layer version {layers[0]} does not exist.")
+
+
+def _check_runtime(runtime: str) -> None:
+    if runtime in RUNTIMES or runtime in _NEWER_RUNTIMES:
+        return
+    if runtime in DEPRECATED_RUNTIMES:
+        raise InvalidParameterValue(
+            f"The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda "
+            "functions. We recommend you use a supported runtime while creating or updating functions."
+        )
+    raise InvalidParameterValue(
+        f"Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: "
+        f"[{', '.join(RUNTIMES)}] or be a valid ARN"
+    )

@@ -1,0 +1,152 @@
+"""Invoke: from the caller's request to an Invocation, and from its result to the answer.
+
+The warm path: no call to a store, one publish and one reply. Source: Lambda API reference, Invoke; texts and the
+order of the checks as recorded from AWS.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import time
+from typing import Any
+
+import orjson
+
+from gateway.call import Call
+from gateway.lambda_api.names import function_ref, not_found
+from hearth.arn import LATEST, FunctionRef
+from hearth.clock import Deadline
+from hearth.errors import (
+    HearthError,
+    InvalidParameterValue,
+    InvalidRequestContent,
+    InvalidRuntime,
+    RequestEntityTooLarge,
+    ResourceConflict,
+    ServiceError,
+    ServiceUnavailable,
+    TooManyRequests,
+)
+from hearth.model.invocation import Invocation, InvocationResult, Outcome
+from hearth.store.functions import FunctionRecord
+
+MAX_PAYLOAD_BYTES = 6_291_456
+MAX_CLIENT_CONTEXT_BYTES = 3583
+#: what the way there and back may take beyond the waits that have limits of their own
+_TRANSIT_S = 5.0
+
+
+async def invoke(call: Call, given: dict[str, Any]) -> dict[str, Any]:
+    ref = function_ref(call, given)
+    kind = given.get("InvocationType", "RequestResponse")
+    record = await _runnable(call, ref, kind, given)
+    payload = _payload(given.get("Payload") or b"{}", kind)
+    if kind == "DryRun":
+        return {"StatusCode": 204}
+    if kind == "Event":
+        raise InvalidParameterValue("InvocationType Event is not supported by Hearth yet.")
+    return await _request_response(call, ref, record, given, payload)
+
+
+async def _runnable(call: Call, ref: FunctionRef, kind: str, given: dict[str, Any]) -> FunctionRecord:
+    """The function, if it may run now."""
+    record = await call.backends.cache.get(call.caller.account, call.caller.region, ref.name)
+    if record is None or ref.qualifier not in (None, LATEST):
+        raise not_found(call, ref.name, ref.qualifier)
+    if record.state != "Active":
+        record = await call.backends.settler.healed(record)
+        if record.state != "Active":
+            raise ResourceConflict(
+                "The operation cannot be performed at this time. The function is currently in the following state: "
+                f"{record.state}"
+            )
+    if record.version.reserved_concurrency == 0 and kind == "RequestResponse":
+        raise TooManyRequests("ReservedFunctionConcurrentInvocationLimitExceeded")
+    return record
+
+
+async def _request_response(
+    call: Call, ref: FunctionRef, record: FunctionRecord, given: dict[str, Any], payload: bytes
+) -> dict[str, Any]:
+    version, settings, headers = record.version, call.backends.settings, call.request.headers
+    trace_id = headers.get("x-amzn-trace-id") or new_trace_id()
+    call.headers.append((b"x-amzn-trace-id", trace_id.encode()))
+    deadline = Deadline.after(settings.placement_wait_seconds + settings.init_seconds + version.timeout_s + _TRANSIT_S)
+    arn = version.arn
+    result = await call.backends.invoker.invoke(
+        Invocation(
+            request_id=call.request_id,
+            version_key=version.key,
+            invoked_arn=f"{arn}:{ref.qualifier}" if ref.qualifier else arn,
+            family=version.family,
+            payload=payload,
+            gives_up_at_ms=deadline.epoch_ms(),
+            trace_id=trace_id,
+            client_context=_client_context(given.get("ClientContext")),
+            content_type=headers.get("content-type", "application/json"),
+            tail=given.get("LogType") == "Tail",
+        ),
+        deadline=deadline,
+    )
+    return _answer(result, given)
+
+
+def _answer(result: InvocationResult, given: dict[str, Any]) -> dict[str, Any]:
+    if result.outcome is not Outcome.OK and result.outcome is not Outcome.FUNCTION_ERROR:
+        raise _failure(result)
+    shown: dict[str, Any] = {
+        "StatusCode": 200,
+        "ExecutedVersion": result.executed_version or LATEST,
+        "Payload": result.payload,
+    }
+    if result.outcome is Outcome.FUNCTION_ERROR:
+        shown["FunctionError"] = "Unhandled"
+    if given.get("LogType") == "Tail":
+        shown["LogResult"] = base64.b64encode(result.log_tail).decode()
+    return shown
+
+
+def _failure(result: InvocationResult) -> HearthError:
+    match result.outcome:
+        case Outcome.THROTTLED:
+            return TooManyRequests(result.detail or "ConcurrentInvocationLimitExceeded")
+        case Outcome.UNAVAILABLE if "runtime" in result.detail:
+            return InvalidRuntime(result.detail)
+        case Outcome.UNAVAILABLE:
+            return ServiceUnavailable(result.detail or "No worker is running.")
+    return ServiceError(result.detail or "The platform lost the invocation; it may have run.")
+
+
+def _payload(payload: bytes, kind: str) -> bytes:
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise RequestEntityTooLarge(
+            f"{len(payload)} byte payload is too large for the {kind} invocation type (limit {MAX_PAYLOAD_BYTES} bytes)"
+        )
+    try:
+        orjson.loads(payload)
+    except orjson.JSONDecodeError as exc:
+        raise InvalidRequestContent(
+            f"Could not parse request body into json: Could not parse payload into json: {exc}"
+        ) from exc
+    return payload
+
+
+def _client_context(given: str | None) -> str:
+    """Decoded JSON text; empty if none was sent."""
+    if not given:
+        return ""
+    try:
+        text = base64.b64decode(given, validate=True)
+        if len(given) > MAX_CLIENT_CONTEXT_BYTES or not isinstance(orjson.loads(text), dict):
+            raise ValueError
+        return text.decode()
+    except (binascii.Error, ValueError) as exc:
+        raise InvalidRequestContent("Client context must be a valid Base64-encoded JSON object.") from exc
+
+
+def new_trace_id() -> str:
+    """An X-Ray header for a caller that brought none; not sampled."""
+    random = os.urandom(20).hex()
+    return f"Root=1-{int(time.time()):08x}-{random[:24]};Parent={random[24:]};Sampled=0"

@@ -1,0 +1,70 @@
+"""A service by the name of its botocore model: its wire protocol, and a compiled plan per operation."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import botocore.loaders
+from botocore.model import OperationModel, ServiceModel
+
+from gateway.http import Answer, Request
+from gateway.protocols.json_rpc import JsonRpc
+from gateway.protocols.query import Query
+from gateway.protocols.rest_json import RestJson
+from gateway.protocols.validate import compile_validator
+from hearth.errors import HearthError
+
+
+class Codec(Protocol):
+    """A wire protocol, for one service."""
+
+    def parser(
+        self, operation: OperationModel, labels: Sequence[str]
+    ) -> Callable[[Request, Sequence[str]], dict[str, Any]]: ...
+
+    def serialiser(self, operation: OperationModel) -> Callable[[dict[str, Any]], Answer]: ...
+
+    def error(self, error: HearthError) -> Answer: ...
+
+
+_CODECS: dict[str, Callable[[ServiceModel], Codec]] = {"rest-json": RestJson, "json": JsonRpc, "query": Query}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One operation, compiled: request -> members by the model's names -> checked; members -> answer."""
+
+    name: str
+    parse: Callable[[Request, Sequence[str]], dict[str, Any]]
+    validate: Callable[[dict[str, Any]], None]
+    serialise: Callable[[dict[str, Any]], Answer]
+
+
+class Service:
+    """One AWS service. `signing_name` is what a signature's scope must say."""
+
+    def __init__(
+        self, name: str, *, unchecked: Collection[str] = (), validation_code: str = "ValidationException"
+    ) -> None:
+        """unchecked: members that the operations check themselves. validation_code: the error of bad input."""
+        loader = botocore.loaders.Loader()
+        self.model = ServiceModel(loader.load_service_model(name, "service-2"), name)
+        self.name = name
+        self.signing_name = self.model.signing_name
+        self.protocol: str = self.model.metadata["protocol"]
+        self.codec = _CODECS[self.protocol](self.model)
+        self.validation_code = validation_code
+        self._unchecked = frozenset(unchecked)
+        self.plan = functools.cache(self._plan)
+
+    def _plan(self, operation: str, labels: tuple[str, ...] = ()) -> Plan:
+        model = self.model.operation_model(operation)
+        return Plan(
+            operation,
+            self.codec.parser(model, labels),
+            compile_validator(model, skip=self._unchecked),
+            self.codec.serialiser(model),
+        )

@@ -1,0 +1,80 @@
+"""The gateway's processes: gunicorn with uvicorn workers, on the API's address and on the functions' one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from uvicorn_worker import UvicornWorker
+
+from hearth.settings import Settings
+
+#: idle connections of SDKs are kept this long
+KEEP_ALIVE_S = 75
+#: a worker process whose event loop stands still for this long is replaced
+STUCK_S = 60
+
+
+class GatewayWorker(UvicornWorker):
+    CONFIG_KWARGS = {  # noqa: RUF012
+        "loop": "uvloop",
+        "http": "httptools",
+        "lifespan": "on",
+        "interface": "asgi3",
+        "ws": "none",
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,
+    }
+
+
+class _Application(BaseApplication):
+    def __init__(self, settings: Settings, figures: Path) -> None:
+        self._settings = settings
+        self._figures = figures
+        super().__init__()
+
+    def load_config(self) -> None:
+        settings = self._settings
+        host = f"[{settings.bind}]" if ":" in settings.bind else settings.bind
+        options: dict[str, Any] = {
+            "bind": [f"{host}:{settings.port}", f"{host}:{settings.function_listener}"],
+            "workers": settings.gateway_processes or max(1, (os.cpu_count() or 2) // 2),
+            "worker_class": "gateway.serve.GatewayWorker",
+            "graceful_timeout": int(settings.drain_seconds),
+            "timeout": STUCK_S,
+            "keepalive": KEEP_ALIVE_S,
+            "backlog": 2048,
+            "loglevel": settings.log_level,
+            "proc_name": "hearth-gateway",
+            "worker_tmp_dir": str(self._figures),
+            "control_socket_disable": True,
+            "child_exit": _forget_figures,
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        from gateway.app import Gateway
+
+        return Gateway(self._settings)
+
+
+def main(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; requests in flight are finished first. Does not return."""
+    figures = settings.data / "run" / "gateway"
+    shutil.rmtree(figures, ignore_errors=True)
+    figures.mkdir(parents=True)
+    # Read by prometheus_client when it is imported: before any module of the gateway that counts.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(figures)
+    _Application(settings, figures).run()
+
+
+def _forget_figures(server: Any, worker: Any) -> None:
+    """A worker process ended: its gauges go, its counts stay."""
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(worker.pid)

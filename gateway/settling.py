@@ -1,0 +1,141 @@
+"""When a change of a function is in force everywhere: gateways acknowledge it, or their cache's lease runs out.
+
+Until then the function is Pending or its LastUpdateStatus is InProgress. The gateway that made the change settles it;
+if that one dies, whoever reads the record later does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+
+from redis.exceptions import RedisError
+
+from gateway.function_cache import LEASE_S, FunctionCache
+from hearth.broker.control import Change, ControlBus
+from hearth.clock import Deadline, now_ms
+from hearth.errors import HearthError
+from hearth.store import Store, keys
+from hearth.store.functions import FunctionRecord, FunctionTable
+
+log = logging.getLogger(__name__)
+
+#: every cache has read the epoch anew by then, or is not believed any more
+SETTLE_AFTER_S = LEASE_S + 0.2
+#: a record unsettled for this long has lost the gateway that was to settle it
+ABANDONED_AFTER_MS = 5_000
+HEARTBEAT_S = 0.5
+GATEWAY_LIFE_MS = 2_000
+ACK_LIFE_S = 10
+_POLL_ACKS_S = 0.01
+
+
+class Settler:
+    """One per process. Announces changes, acknowledges those of others, settles its own."""
+
+    def __init__(
+        self, functions: FunctionTable, cache: FunctionCache, coordination: Store, control: ControlBus
+    ) -> None:
+        self.gateway_id = uuid.uuid4().hex
+        self._functions = functions
+        self._cache = cache
+        self._coordination = coordination
+        self._control = control
+        self._changed: asyncio.Queue[tuple[FunctionRecord, Change]] = asyncio.Queue(maxsize=10_000)
+        self._to_acknowledge: asyncio.Queue[str] = asyncio.Queue(maxsize=10_000)
+
+    def on_change(self, change: Change) -> None:
+        """A change, of ours or another's, came over the control bus."""
+        if change.kind != "function":
+            return
+        self._cache.drop(change.account, change.region, change.name)
+        if not self._to_acknowledge.full():
+            self._to_acknowledge.put_nowait(change.change_id)
+
+    async def announce(self, record: FunctionRecord, *, retired_key: str = "") -> None:
+        """`record` has just been stored: tell everybody, and settle it in the background if it isn't settled."""
+        version = record.version
+        self._cache.drop(version.account, version.region, version.name)
+        change = Change(
+            kind="function",
+            account=version.account,
+            region=version.region,
+            name=version.name,
+            change_id=uuid.uuid4().hex,
+            retired_key=retired_key,
+        )
+        try:
+            await self._control.publish(change)
+        except HearthError as exc:
+            # The epoch in `state` tells the gateways too, only later.
+            log.warning("change not announced", extra={"action": "change_not_announced", "error": str(exc)})
+        if not record.settled:
+            await self._changed.put((record, change))
+
+    async def healed(self, record: FunctionRecord) -> FunctionRecord:
+        """The record as it is to be shown: settled here and now if the gateway that should have done it is gone."""
+        if record.settled or now_ms() - record.unsettled_since_ms < ABANDONED_AFTER_MS:
+            return record
+        settled = record.settle()
+        return settled if await self._functions.replace(record, settled) else record
+
+    async def run(self) -> None:
+        """Runs for the life of the process, in a task of its owner's."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._register())
+            tasks.create_task(self._acknowledge())
+            while True:
+                record, change = await self._changed.get()
+                tasks.create_task(self._settle(record, change))
+
+    async def _settle(self, record: FunctionRecord, change: Change) -> None:
+        deadline = Deadline.after(SETTLE_AFTER_S)
+        try:
+            await self._all_acknowledged(change, deadline)
+            settled = record.settle()
+            if await self._functions.replace(record, settled):
+                await self.announce(settled)
+        except HearthError as exc:
+            # Whoever reads the record after ABANDONED_AFTER_MS heals it.
+            log.warning("change not settled", extra={"action": "change_not_settled", "error": str(exc)})
+
+    async def _all_acknowledged(self, change: Change, deadline: Deadline) -> None:
+        """Returns when every live gateway has acknowledged, at the latest at the deadline."""
+        redis = self._coordination.redis
+        try:
+            async with deadline.scope():
+                while True:
+                    live = await redis.zrangebyscore(keys.GATEWAYS, now_ms(), "+inf")
+                    acknowledged = await redis.smembers(keys.ack(change.change_id))
+                    if live and set(live) <= set(acknowledged):
+                        return
+                    await asyncio.sleep(_POLL_ACKS_S)
+        except TimeoutError:
+            return
+        except RedisError:
+            # `coordination` may be away: then the leases' end is all that tells.
+            await asyncio.sleep(deadline.remaining_s)
+
+    async def _register(self) -> None:
+        redis = self._coordination.redis
+        while True:
+            try:
+                now = now_ms()
+                await redis.zadd(keys.GATEWAYS, {self.gateway_id: now + GATEWAY_LIFE_MS})
+                await redis.zremrangebyscore(keys.GATEWAYS, "-inf", now - GATEWAY_LIFE_MS)
+            except RedisError as exc:
+                log.warning("gateway not registered", extra={"action": "not_registered", "error": str(exc)})
+            await asyncio.sleep(HEARTBEAT_S)
+
+    async def _acknowledge(self) -> None:
+        redis = self._coordination.redis
+        while True:
+            key = keys.ack(await self._to_acknowledge.get())
+            try:
+                async with redis.pipeline(transaction=False) as pipeline:
+                    pipeline.sadd(key, self.gateway_id)
+                    pipeline.expire(key, ACK_LIFE_S)
+                    await pipeline.execute()
+            except RedisError as exc:
+                log.warning("change not acknowledged", extra={"action": "not_acknowledged", "error": str(exc)})

@@ -1,0 +1,254 @@
+"""Signatures in: AWS Signature Version 4 of the Authorization header and of presigned queries.
+
+Who signed decides the account; the signature's scope decides the region. Error texts are AWS's.
+Source: AWS General Reference, "Signature Version 4 signing process"; botocore.auth is the oracle of the tests.
+"""
+
+from __future__ import annotations
+
+import calendar
+import functools
+import hashlib
+import hmac
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+from gateway.http import Request
+from gateway.keys import Caller, Keys
+from hearth.errors import ApiError
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+CLOCK_SKEW_S = 300
+#: longest life of a presigned request, of the S3 and STS documentation
+MAX_PRESIGNED_S = 7 * 24 * 3600
+UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
+
+_NOT_THE_SAME = (
+    "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
+    "and signing method. Consult the service documentation for details."
+)
+_DATE = re.compile(r"\d{8}T\d{6}Z")
+_SPACES = re.compile(r" {2,}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Signature:
+    access_key: str
+    #: YYYYMMDD, region, service
+    date: str
+    region: str
+    service: str
+    signed_headers: tuple[str, ...]
+    signature: str
+    #: YYYYMMDDTHHMMSSZ
+    signed_at: str
+    token: str | None
+    #: seconds that a presigned request lives; None: signed by header
+    expires_s: int | None = None
+
+
+class Verifier:
+    """Checks requests' signatures against the keys that the platform knows."""
+
+    def __init__(self, keys: Keys, *, clock: Callable[[], float] = time.time) -> None:
+        self._keys = keys
+        self._clock = clock
+
+    def verify(self, request: Request, service: str) -> Caller:
+        """Who signed `request`, for a service's signing name. Raises ApiError with AWS's code and text."""
+        given = _read(request)
+        now_s = self._clock()
+        _check_time(given, now_s)
+        if given.service != service:
+            raise _invalid(f"Credential should be scoped to correct service: '{service}'. ")
+        caller, secret = self._keys.find(given.access_key, given.token, given.region, request, now_s)
+        canonical = canonical_request(request, given.signed_headers, presigned=given.expires_s is not None)
+        scope = f"{given.date}/{given.region}/{given.service}/aws4_request"
+        digest = hashlib.sha256(canonical.encode()).hexdigest()
+        to_sign = f"{ALGORITHM}\n{given.signed_at}\n{scope}\n{digest}"
+        key = signing_key(secret, given.date, given.region, given.service)
+        expected = hmac.digest(key, to_sign.encode(), hashlib.sha256).hex()
+        if not hmac.compare_digest(expected.encode(), given.signature.encode()):
+            raise _invalid(_NOT_THE_SAME)
+        return caller
+
+
+@functools.lru_cache(maxsize=4096)
+def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
+    key = f"AWS4{secret}".encode()
+    for part in (date, region, service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), hashlib.sha256)
+    return key
+
+
+def canonical_request(request: Request, signed_headers: tuple[str, ...], *, presigned: bool = False) -> str:
+    """The text that both sides hash. Raises ApiError if a signed header is missing."""
+    headers = request.headers
+    try:
+        lines = "".join(f"{name}:{_collapsed(headers[name])}\n" for name in signed_headers)
+    except KeyError as exc:
+        raise _invalid(_NOT_THE_SAME) from exc
+    query = canonical_query(request.query) if request.query else ""
+    return (
+        f"{request.method}\n{canonical_path(request.path)}\n{query}\n{lines}\n{';'.join(signed_headers)}\n"
+        f"{_payload_hash(request, presigned)}"
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def canonical_path(path: str) -> str:
+    """Dot segments and double slashes removed, then encoded once more: what every service but S3 signs."""
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            if parts:
+                parts.pop()
+        elif part and part != ".":
+            parts.append(part)
+    end = "/" if path.endswith("/") and parts else ""
+    return quote(f"/{'/'.join(parts)}{end}", safe="/~-_.")
+
+
+def canonical_query(query: str) -> str:
+    pairs = []
+    for part in query.split("&"):
+        name, _, value = part.partition("=")
+        if part and name != "X-Amz-Signature":
+            pairs.append((quote(unquote(name), safe="-_.~"), quote(unquote(value), safe="-_.~")))
+    return "&".join(f"{name}={value}" for name, value in sorted(pairs))
+
+
+def _collapsed(value: str) -> str:
+    value = value.strip()
+    return _SPACES.sub(" ", value) if "  " in value else value
+
+
+def _payload_hash(request: Request, presigned: bool) -> str:
+    claimed = request.headers.get("x-amz-content-sha256")
+    if claimed == UNSIGNED_PAYLOAD:
+        return claimed
+    actual = hashlib.sha256(request.body).hexdigest()
+    if claimed is not None and claimed != actual:
+        raise _invalid("The provided 'x-amz-content-sha256' header does not match what was computed.")
+    return actual
+
+
+def _read(request: Request) -> _Signature:
+    authorization = request.headers.get("authorization")
+    if authorization is not None:
+        signed_at = request.headers.get("x-amz-date") or request.headers.get("date") or ""
+        return _from_header(authorization, signed_at, request.headers.get("x-amz-security-token"))
+    if "X-Amz-Signature=" in request.query:
+        return _from_query(request)
+    raise ApiError("MissingAuthenticationTokenException", 403, "Missing Authentication Token")
+
+
+def _from_header(authorization: str, signed_at: str, token: str | None) -> _Signature:
+    parsed = _parse_header(authorization)
+    if not _DATE.fullmatch(signed_at):
+        raise _incomplete(
+            "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. "
+            f"Authorization={_shown(authorization)}"
+        )
+    access_key, date, region, service, headers, signature = parsed
+    return _Signature(access_key, date, region, service, headers, signature, signed_at, token)
+
+
+#: Clients on one connection sign every request anew, but presign retries and tests repeat headers: tiny and bounded.
+def _parse_header(authorization: str) -> tuple[str, str, str, str, tuple[str, ...], str]:
+    algorithm, _, rest = authorization.partition(" ")
+    if algorithm != ALGORITHM:
+        raise _incomplete(f"Unsupported AWS 'algorithm': '{algorithm[:64]}'. Authorization={_shown(authorization)}")
+    fields = {}
+    for part in rest.split(","):
+        name, _, value = part.strip().partition("=")
+        fields[name] = value
+    missing = [name for name in ("Credential", "Signature", "SignedHeaders") if not fields.get(name)]
+    if missing:
+        complaints = " ".join(f"Authorization header requires '{name}' parameter." for name in missing)
+        raise _incomplete(f"{complaints} Authorization={_shown(authorization)}")
+    access_key, date, region, service = _scope(fields["Credential"])
+    return access_key, date, region, service, tuple(fields["SignedHeaders"].split(";")), fields["Signature"]
+
+
+def _from_query(request: Request) -> _Signature:
+    parameters = {name: values[0] for name, values in request.parameters.items()}
+    needed = ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-SignedHeaders", "X-Amz-Expires")
+    missing = [name for name in needed if not parameters.get(name)]
+    if missing or parameters["X-Amz-Algorithm"] != ALGORITHM:
+        raise _incomplete(
+            " ".join(f"AWS query-string parameters must include '{name}'." for name in missing)
+            or f"Unsupported AWS 'algorithm': '{parameters['X-Amz-Algorithm'][:64]}'."
+        )
+    if not _DATE.fullmatch(parameters["X-Amz-Date"]) or not parameters["X-Amz-Expires"].isdecimal():
+        raise _incomplete("Date must be in ISO-8601 'basic format', and X-Amz-Expires a number of seconds.")
+    access_key, date, region, service = _scope(parameters["X-Amz-Credential"])
+    return _Signature(
+        access_key,
+        date,
+        region,
+        service,
+        tuple(parameters["X-Amz-SignedHeaders"].split(";")),
+        parameters["X-Amz-Signature"],
+        parameters["X-Amz-Date"],
+        parameters.get("X-Amz-Security-Token"),
+        min(int(parameters["X-Amz-Expires"]), MAX_PRESIGNED_S),
+    )
+
+
+def _scope(credential: str) -> tuple[str, str, str, str]:
+    parts = credential.split("/")
+    if len(parts) != 5 or parts[4] != "aws4_request":
+        raise _incomplete(
+            "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, "
+            f"got '{credential[:128]}'"
+        )
+    return parts[0], parts[1], parts[2], parts[3]
+
+
+def _check_time(given: _Signature, now_s: float) -> None:
+    if given.signed_at[:8] != given.date:
+        raise _invalid(
+            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
+            f"'{given.date}' != '{given.signed_at[:8]}', from '{given.signed_at}'."
+        )
+    signed_s = _epoch(given.signed_at)
+    allowed_s = CLOCK_SKEW_S if given.expires_s is None else given.expires_s
+    if signed_s + allowed_s < now_s:
+        raise _invalid(
+            f"Signature expired: {given.signed_at} is now earlier than {_stamp(now_s - allowed_s)} "
+            f"({_stamp(now_s)} - {allowed_s // 60} min.)"
+        )
+    if signed_s - CLOCK_SKEW_S > now_s:
+        raise _invalid(
+            f"Signature not yet current: {given.signed_at} is still later than {_stamp(now_s + CLOCK_SKEW_S)} "
+            f"({_stamp(now_s)} + {CLOCK_SKEW_S // 60} min.)"
+        )
+
+
+@functools.lru_cache(maxsize=1024)
+def _epoch(stamp: str) -> float:
+    try:
+        return calendar.timegm(time.strptime(stamp, "%Y%m%dT%H%M%SZ"))
+    except ValueError as exc:
+        raise _incomplete(f"Date must be in ISO-8601 'basic format'. Got '{stamp}'.") from exc
+
+
+def _stamp(epoch_s: float) -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(epoch_s))
+
+
+def _invalid(message: str) -> ApiError:
+    return ApiError("InvalidSignatureException", 403, message)
+
+
+def _incomplete(message: str) -> ApiError:
+    return ApiError("IncompleteSignatureException", 403, message)
+
+
+def _shown(authorization: str) -> str:
+    """AWS shows the header in its error, without the signature; so do we, bounded."""
+    return authorization.partition("Signature=")[0][:256]
