@@ -67,9 +67,7 @@ async def platform_secret(settings: Settings, stores: Stores) -> bytes:
 
 def mint(secret: bytes, session: Session) -> Credentials:
     """Credentials for a session, valid until it expires. Pure: the same session gives the same credentials."""
-    claims = orjson.dumps(
-        [session.account, session.region, session.role, session.function, session.expires_at_s]
-    )
+    claims = orjson.dumps([session.account, session.region, session.role, session.function, session.expires_at_s])
     body = base64.urlsafe_b64encode(claims).decode()
     return Credentials(
         access_key_id="ASIA" + base64.b32encode(_mac(secret, "key-id", body)).decode()[:16],
