@@ -12,19 +12,6 @@ from workers.sandbox.sandbox import Sandbox
 class Member:
     """One sandbox of a version. Exactly one task serves it; others hand it deliveries through `give`."""
 
-    __slots__ = (
-        "_wake",
-        "busy_with",
-        "detached",
-        "gone",
-        "idle_since_s",
-        "index",
-        "lane",
-        "retiring",
-        "sandbox",
-        "tag",
-    )
-
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         #: place among the version's sandboxes here: low ones stay hot, so that the tail can be reaped
@@ -37,7 +24,7 @@ class Member:
         self.detached = False
         #: resolved when its processes have ended and its slot is free
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.idle_since_s = time.monotonic()
+        self.born_s = self.idle_since_s = time.monotonic()
         self._wake: asyncio.Future[Delivery | None] | None = None
 
     @property

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 #: how long a start waits for coordination to know its workers again
 UNSETTLED_PAUSE_S = 0.1
+#: a sandbox older than this ends when it falls idle: its credentials are to outlive it
+MAX_AGE_S = 11 * 3600.0
 #: the Shutdown phase takes 2 s at most
 EVICTION_S = 5.0
 
@@ -215,11 +217,12 @@ class Pool:
                 self._retire(pool, member)
 
     def reap(self, idle_s: float) -> None:
-        """Retire what has been idle for too long."""
+        """Retire what has been idle, or has lived, for too long; forget versions that have nothing left."""
         now = time.monotonic()
         for pool in list(self.versions.values()):
             for member in list(pool.members):
-                if member.idle and not member.retiring and now - member.idle_since_s > idle_s:
+                old = now - member.idle_since_s > idle_s or now - member.born_s > MAX_AGE_S
+                if old and member.idle and not member.retiring:
                     self._retire(pool, member)
             if not pool.members and not pool.waiting and not pool.starting:
                 del self.versions[pool.version.key]

@@ -53,6 +53,7 @@ class Worker:
         stores: Stores,
         new_sandbox: NewSandbox,
         *,
+        unseal: Callable[[FunctionVersion], FunctionVersion],
         worker_id: str,
         families: list[str],
         capacity: int,
@@ -63,6 +64,7 @@ class Worker:
         self._broker = broker
         self._stores = stores
         self._new_sandbox = new_sandbox
+        self._unseal = unseal
         self._families = families
         self._capacity = capacity
         self._isolation = isolation
@@ -190,7 +192,7 @@ class Worker:
         if raw is None:
             delivery.answer(InvocationResult(Outcome.LOST, detail="The function was deleted or changed meanwhile."))
             return
-        version = self._versions.setdefault(key, FunctionVersion.from_json(raw))
+        version = self._versions.setdefault(key, self._unseal(FunctionVersion.from_json(raw)))
         if self._pool.draining:
             await self.hand_back(delivery)
         else:

@@ -1,0 +1,136 @@
+"""One worker process: `python -m workers INDEX FLEET_PID`, started by the fleet. Puts the parts together."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+
+from hearth import credentials, service
+from hearth.blobs import BlobStore
+from hearth.broker.connection import Broker
+from hearth.errors import InvalidRuntime
+from hearth.log import configure
+from hearth.logs import LogWriter
+from hearth.model.function import FunctionVersion
+from hearth.settings import Settings
+from hearth.store import Stores
+from workers import runtimes
+from workers.billing import BillWriter
+from workers.code_cache import CodeCache
+from workers.pool import MAX_AGE_S
+from workers.sandbox.sandbox import Sandbox, Services
+from workers.sandbox.supervisor import Supervisor
+from workers.service import Worker
+
+log = logging.getLogger("workers")
+
+PR_SET_PDEATHSIG = 1
+#: network namespaces kept ready
+POOLED_NAMESPACES = 8
+#: a sandbox of a small function really takes about this much
+MB_PER_SANDBOX = 64
+#: credentials outlive every sandbox that got them
+CREDENTIALS_TTL_S = MAX_AGE_S + 3600
+
+
+def end_with(parent_pid: int) -> None:
+    """Drain when the fleet is gone, however it went. Linux: prctl(2), PR_SET_PDEATHSIG."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent_pid:  # it died before the line above
+        raise SystemExit("the fleet is gone")
+
+
+def capacity_of(settings: Settings) -> int:
+    """A worker's share of the host's room."""
+    if settings.max_sandboxes is not None:
+        room = settings.max_sandboxes
+    else:
+        memory_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+        room = min(1000, max(8, memory_mb * 3 // 4 // MB_PER_SANDBOX))
+    return max(1, room // settings.workers)
+
+
+async def work(settings: Settings, index: int, stop: asyncio.Event) -> None:
+    """Connect, serve until `stop`, and leave nothing behind."""
+    worker_id = f"{socket.gethostname()}-{index}-{uuid.uuid4().hex[:8]}"
+    stores = Stores.connect(settings)
+    assert settings.broker_url is not None, "resolved by hearth.cli"
+    broker = await Broker.connect(settings.broker_url, name=f"worker {worker_id}")
+    secret = await credentials.platform_secret(settings, stores)
+    offered = runtimes.installed(settings)
+    supervisor = await Supervisor.create(
+        want=settings.isolation,
+        platform=(settings.bind, settings.function_listener),
+        pool=POOLED_NAMESPACES,
+        log=log,
+    )
+    shared = Services(
+        logs=LogWriter(settings.blobs_dir, writer_id=worker_id, retention_days=settings.log_retention_days),
+        bills=BillWriter(settings.blobs_dir, writer_id=worker_id),
+        environment=lambda version, _sandbox_id: role_credentials(settings, secret, version),
+        init_s=settings.init_seconds,
+        cpu=settings.cpu,
+    )
+    code = CodeCache(settings.data / "code", BlobStore(settings.blobs_dir))
+
+    async def new_sandbox(version: FunctionVersion) -> Sandbox:
+        runtime = offered.get(version.family)
+        if runtime is None:
+            raise InvalidRuntime(f"No worker offers the runtime {version.family}.")
+        code_dir = await code.fetch(version.code_sha256)
+        return Sandbox(version, code_dir=code_dir, runtime=runtime, supervisor=supervisor, services=shared)
+
+    worker = Worker(
+        settings,
+        broker,
+        stores,
+        new_sandbox,
+        unseal=credentials.EnvironmentCipher(secret).unseal,
+        worker_id=worker_id,
+        families=sorted(offered),
+        capacity=capacity_of(settings),
+        isolation=supervisor.level.value,
+    )
+    try:
+        await worker.run(stop)
+    finally:
+        await supervisor.close()
+        await shared.logs.close()
+        await shared.bills.close()
+        await broker.close()
+        await stores.close()
+
+
+def role_credentials(settings: Settings, secret: bytes, version: FunctionVersion) -> Mapping[str, str]:
+    """What a sandbox gets of its function's role, and where it finds the platform."""
+    expires_at_s = int(time.time() + CREDENTIALS_TTL_S)
+    session = credentials.Session(version.account, version.region, version.role, version.name, expires_at_s)
+    minted = credentials.mint(secret, session)
+    environment = {
+        "AWS_ACCESS_KEY_ID": minted.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": minted.secret_access_key,
+        "AWS_SESSION_TOKEN": minted.session_token,
+    }
+    if settings.function_endpoint_url:
+        environment["AWS_ENDPOINT_URL"] = settings.function_endpoint_url
+    return environment
+
+
+def main() -> None:
+    index, fleet_pid = int(sys.argv[1]), int(sys.argv[2])
+    end_with(fleet_pid)
+    settings = Settings.load()
+    configure(settings)
+    service.run(lambda stop: work(settings, index, stop))
+
+
+if __name__ == "__main__":
+    main()
