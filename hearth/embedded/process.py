@@ -73,6 +73,7 @@ class Process:
         self.tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._process = process
         self._on_line = on_line
+        self._gone = False
         self._reader = asyncio.create_task(self._read(), name=f"output of {name}")  # owner: wait() and stop()
 
     @classmethod
@@ -121,6 +122,8 @@ class Process:
             raise
 
     async def _stop(self, grace_s: float) -> None:
+        if self._gone:  # its pid may be somebody else's by now
+            return
         if self.running:
             with contextlib.suppress(ProcessLookupError):
                 self._process.terminate()
@@ -132,9 +135,12 @@ class Process:
         finally:
             self.kill()
         await self.wait()
+        self._gone = True
 
     def kill(self) -> None:
         """SIGKILL to whatever is left of its process group."""
+        if self._gone:
+            return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
 

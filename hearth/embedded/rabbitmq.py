@@ -113,7 +113,7 @@ class RabbitMQ:
 
     def kill(self) -> None:
         for process in (self._node, self._epmd):
-            if process and process.running:
+            if process:
                 process.kill()
 
     def _told(self, name: str, line: str) -> None:

@@ -20,6 +20,7 @@ _PERSISTENCE: dict[Role, str] = {
     "state": "appendonly yes\nappendfsync always\n",
     "coordination": "appendonly no\n",
 }
+_ROUTINE = ("signal-handler", "ready to exit", "Memory overcommit must be enabled")
 #: loading a large append-only file takes its time
 _START_S = 120.0
 
@@ -70,7 +71,7 @@ class Valkey:
             [str(binary), str(config)],
             env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
             cwd=self._home,
-            on_line=self._on_line,
+            on_line=self._told,
         )
         password = self._stack.password(self._role)
         await until_ready(self._process, lambda: _answers(port, password), deadline_s=_START_S)
@@ -84,8 +85,13 @@ class Valkey:
             await self._process.stop(grace_s)
 
     def kill(self) -> None:
-        if self._process and self._process.running:
+        if self._process:
             self._process.kill()
+
+    def _told(self, name: str, line: str) -> None:
+        """Without what it says at every start and stop; the overcommit setting is `hearth doctor`'s matter."""
+        if not any(routine in line for routine in _ROUTINE):
+            self._on_line(name, line)
 
     def _config(self, port: int) -> str:
         return (

@@ -1,0 +1,44 @@
+"""The `hearth` command: everyday verbs stand alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from hearth.cli import config, doctor, function, platform, serve
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Run AWS Lambda functions on machines of your own. Start with: hearth up",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hearth {version('hearth')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+_COMMANDS: dict[str, list[Callable[..., None]]] = {
+    "The platform": [platform.up, platform.down, platform.status, doctor.doctor, config.config, platform.env],
+    "Functions": [function.deploy, function.invoke, function.logs, function.delete],
+}
+for panel, commands in _COMMANDS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.command("list", rich_help_panel="Functions")(function.list_functions)
+app.add_typer(serve.app, name="serve", rich_help_panel="The platform")

@@ -1,0 +1,60 @@
+"""Session fixtures: real servers and the whole platform, each started once, private, stopped at the end.
+
+Everything is written below .hearth-test/ in the clone; prepared runtimes are shared in ~/.cache/hearth/runtimes.
+Tests that need what this host lacks are skipped, but fail where CI=true.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import places
+from tests.support.servers import PrivateServers
+from tests.support.stack import PlatformStack
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """pytest's temporary folders too stay in the clone; no HEARTH_* of the caller reaches a test."""
+    if config.option.basetemp is None:
+        config.option.basetemp = str(places.SCRATCH / "tmp")
+    places.SCRATCH.mkdir(exist_ok=True)
+    for name in [name for name in os.environ if name.startswith(("HEARTH_", "AWS_"))]:
+        if name != "AWS_CA_BUNDLE":
+            del os.environ[name]
+    # boto3 must not find the caller's accounts
+    os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+
+def missing(reason: str) -> None:
+    """Skip here; in CI what is missing is a failure."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Iterator[Path]:
+    """An own data folder of this session, gone afterwards; its runtimes are the shared ones."""
+    with places.data_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def servers(data_dir: Path) -> Iterator[PrivateServers]:
+    """RabbitMQ and both Valkeys: .broker_url, .state_url, .coordination_url."""
+    if reason := PrivateServers.unavailable():
+        missing(reason)
+    with PrivateServers(data_dir) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stack(servers: PrivateServers, data_dir: Path) -> Iterator[PlatformStack]:
+    """Gateway and fleet on free ports, on top of `servers`; every process is a real one."""
+    with PlatformStack(data_dir, servers) as running:
+        yield running

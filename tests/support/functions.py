@@ -1,0 +1,20 @@
+"""Builders of function packages."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+
+def zip_of(source: str | None = None, **files: str | bytes) -> bytes:
+    """A package with app.py = `source`; more files by name, where `__` stands for a dot: data__json="{}"."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        if source is not None:
+            archive.writestr("app.py", source)
+        for name, content in files.items():
+            archive.writestr(name.replace("__", "."), content)
+    return buffer.getvalue()
+
+
+ECHO = "def handler(event, context):\n    return event\n"

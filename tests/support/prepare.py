@@ -1,0 +1,34 @@
+"""`python -m tests.support.prepare`: what tests with servers and sandboxes need, with progress on the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+
+from hearth.embedded import packages
+from hearth.embedded.process import StartFailed
+from hearth.settings import Settings
+from tests.support import places
+from workers import runtimes
+
+
+async def prepare() -> None:
+    """Packages by apt where we may, and the runtimes in the shared cache."""
+    with places.data_folder() as folder:
+        settings = Settings(data=folder)
+        left = await packages.ensure(settings, tell)
+        if left:
+            tell(f"goes on without {', '.join(left)}: tests that need it are skipped")
+        await runtimes.prepare(settings, tell)
+
+
+def tell(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(prepare())
+    except StartFailed as exc:
+        sys.exit(str(exc))
