@@ -1,0 +1,153 @@
+"""FunctionLog: one sandbox's log stream: what its processes print and what the platform says, in order.
+
+Reads the pipe that carries stdout and stderr. One line is one event. The pipe is also read synchronously (`drain`)
+when a response was posted, so that an invocation's log has everything printed before it.
+Source: Lambda Developer Guide, "Working with function logs"; group and stream names as on AWS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from datetime import UTC, datetime
+
+import orjson
+
+from hearth.clock import now_ms
+from hearth.logs import GroupKey, LogWriter
+from hearth.model.function import FunctionVersion
+
+#: an event is split past this (CloudWatch Logs quota)
+EVENT_LIMIT_BYTES = 256 << 10
+#: LogType Tail
+TAIL_BYTES = 4096
+_READ_BYTES = 64 << 10
+#: most that one `drain` takes: more than a pipe holds, so all that was printed before; and an end for a printing loop
+_DRAIN_READS = 20
+_LEVELS = {"TRACE": 0, "DEBUG": 1, "INFO": 2, "WARN": 3, "WARNING": 3, "ERROR": 4, "FATAL": 5, "CRITICAL": 5}
+_INFO = _LEVELS["INFO"]
+
+
+class FunctionLog:
+    def __init__(self, version: FunctionVersion, writer: LogWriter) -> None:
+        self._writer = writer
+        self.key = GroupKey(version.account, version.region, version.log_group or f"/aws/lambda/{version.name}")
+        self.stream = _stream_name(version)
+        #: a JSON function's own lines below INFO are left out, as with AWS's default ApplicationLogLevel
+        self._filtered = version.log_format == "JSON"
+        self._fd = -1
+        self._partial = b""
+        self._tail: bytearray | None = None
+
+    # --- the pipe -------------------------------------------------------------------------------------------
+    def attach(self, output_fd: int) -> None:
+        """Read this pipe until `detach`; it stays its owner's to close."""
+        self._fd = output_fd
+        asyncio.get_running_loop().add_reader(output_fd, self._readable)
+
+    def detach(self) -> None:
+        """Take what is left and let go of the pipe. Idempotent."""
+        if self._fd >= 0:
+            self.drain()
+            self._let_go()
+
+    def drain(self) -> None:
+        """Take everything that is in the pipe now, an unfinished line included."""
+        for _ in range(_DRAIN_READS):
+            if not self._read():
+                break
+        if self._partial:
+            self._emit_output(self._partial, now_ms())
+            self._partial = b""
+
+    def _let_go(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._fd)
+        self._fd = -1
+
+    def _readable(self) -> None:
+        self._read()
+
+    def _read(self) -> bool:
+        """One read; False if there is nothing (any more)."""
+        if self._fd < 0:
+            return False
+        try:
+            data = os.read(self._fd, _READ_BYTES)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._let_go()
+            return False
+        self._split(data)
+        return True
+
+    def _split(self, data: bytes) -> None:
+        t_ms = now_ms()
+        *lines, partial = (self._partial + data if self._partial else data).split(b"\n")
+        for line in lines:
+            self._emit_output(line, t_ms)
+        while len(partial) > EVENT_LIMIT_BYTES:
+            cut = _character_start(partial, EVENT_LIMIT_BYTES)
+            self._emit_output(partial[:cut], t_ms)
+            partial = partial[cut:]
+        self._partial = partial
+
+    def _emit_output(self, line: bytes, t_ms: int) -> None:
+        if self._filtered and line.startswith(b"{") and _below_info(line):
+            return
+        while len(line) > EVENT_LIMIT_BYTES:
+            cut = _character_start(line, EVENT_LIMIT_BYTES)
+            self._append(line[:cut].decode("utf-8", "replace"), t_ms)
+            line = line[cut:]
+        # Runtime clients join the lines of one event by CR where there is no framed log pipe.
+        text = line.rstrip(b"\r").replace(b"\r", b"\n").decode("utf-8", "replace")
+        self._append(text + "\n", t_ms)
+
+    # --- the platform ---------------------------------------------------------------------------------------
+    def platform(self, message: str) -> None:
+        """A line of the platform's own, its newline included; "" is none."""
+        if message:
+            self._append(message, now_ms())
+
+    def begin_tail(self) -> None:
+        self._tail = bytearray()
+
+    def take_tail(self) -> bytes:
+        """The last TAIL_BYTES since `begin_tail`, whole characters only; b"" without it."""
+        if self._tail is None:
+            return b""
+        tail, self._tail = bytes(self._tail), None
+        start = max(0, len(tail) - TAIL_BYTES)
+        while start < len(tail) and tail[start] & 0xC0 == 0x80:
+            start += 1
+        return tail[start:]
+
+    def _append(self, message: str, t_ms: int) -> None:
+        self._writer.append(self.key, self.stream, t_ms, message)
+        if self._tail is not None:
+            self._tail += message.encode("utf-8", "replace")
+            if len(self._tail) > 16 * TAIL_BYTES:
+                del self._tail[: -2 * TAIL_BYTES]
+
+
+def _stream_name(version: FunctionVersion) -> str:
+    day = datetime.now(UTC).strftime("%Y/%m/%d")
+    custom = version.log_group not in ("", f"/aws/lambda/{version.name}")
+    return f"{day}/{version.name if custom else ''}[{version.version}]{uuid.uuid4().hex}"
+
+
+def _character_start(data: bytes, at: int) -> int:
+    """The last position up to `at` that does not cut a UTF-8 character."""
+    start = at
+    while start > at - 4 and data[start] & 0xC0 == 0x80:
+        start -= 1
+    return start if data[start] & 0xC0 != 0x80 else at
+
+
+def _below_info(line: bytes) -> bool:
+    try:
+        level = orjson.loads(line).get("level")
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(level, str) and _LEVELS.get(level.upper(), _INFO) < _INFO

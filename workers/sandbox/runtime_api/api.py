@@ -1,0 +1,155 @@
+"""RuntimeApi: what one runtime may do next, and the event and the answer that are on their way.
+
+It knows no sockets: connections call in (see connection.py, server.py), the phases of the lifecycle offer an invocation
+and await one future. No task runs per request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from hearth.errors import InvariantViolated
+from hearth.model.invocation import Invocation
+from workers.sandbox.runtime_api.event import render
+from workers.sandbox.runtime_api.states import RuntimeState
+
+if TYPE_CHECKING:
+    from workers.sandbox.runtime_api.connection import RuntimeConnection
+
+
+class Answer(NamedTuple):
+    """What the runtime posted. error_type: "" for a response; else as validated for logs and telemetry."""
+
+    body: bytes
+    content_type: str = "application/json"
+    error_type: str = ""
+
+
+class InitError(NamedTuple):
+    """The runtime's post to init/error; `body` becomes the result of the invocation that caused the Init."""
+
+    body: bytes
+    content_type: str
+    error_type: str
+
+
+class Ending(NamedTuple):
+    """The runtime can't answer any more. message: without the `RequestId: <id> Error: ` in front."""
+
+    error_type: str
+    message: str
+    timed_out: bool = False
+
+
+class RuntimeEvents(Protocol):
+    """Called synchronously, in the middle of the hot path."""
+
+    def event_taken(self, invocation: Invocation) -> int:
+        """The runtime takes the event now. Returns the epoch ms at which the function times out."""
+        ...
+
+    def runtime_waits(self) -> None:
+        """The runtime asked for an event and there is none yet."""
+        ...
+
+
+class RuntimeApi:
+    """One runtime process; made anew for each Init.
+
+    started: resolves at the first Next (None), at init/error, or at the runtime's end before either.
+    """
+
+    def __init__(self, events: RuntimeEvents) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._events = events
+        self.state = RuntimeState.STARTED
+        self.started: asyncio.Future[InitError | Ending | None] = self._loop.create_future()
+        self.ended: Ending | None = None
+        self.connections: set[RuntimeConnection] = set()
+        #: set by `serve`
+        self.server: asyncio.Server | None = None
+        self._waiting: RuntimeConnection | None = None
+        #: the event offered or running
+        self._invocation: Invocation | None = None
+        self._answer: asyncio.Future[Answer | Ending] | None = None
+        self._event = b""
+        self.taken = False
+        #: loop time at which the last answer came
+        self.answered_s = 0.0
+
+    # --- for the lifecycle ----------------------------------------------------------------------------------
+    def offer(self, invocation: Invocation) -> asyncio.Future[Answer | Ending]:
+        """Hand the event to the runtime, now or when it asks for it."""
+        if self._answer is not None and not self._answer.done():
+            raise InvariantViolated("one invocation at a time per sandbox")
+        answer = self._answer = self._loop.create_future()
+        self._invocation, self.taken = invocation, False
+        if self.ended is not None:
+            answer.set_result(self.ended)
+        elif self._waiting is not None:
+            self._deliver(self._waiting)
+        return answer
+
+    def end(self, ending: Ending) -> None:
+        """The runtime is gone or out of time. The first ending counts; whatever is awaited resolves with it."""
+        if self.ended is None:
+            self.ended = ending
+        if not self.started.done():
+            self.started.set_result(self.ended)
+        if self._answer is not None and not self._answer.done():
+            self.answered_s = self._loop.time()
+            self._answer.set_result(self.ended)
+
+    def close(self) -> None:
+        if self.server is not None:
+            self.server.close()
+        for connection in tuple(self.connections):
+            connection.abort()
+        self._waiting = None
+
+    # --- for the endpoints ----------------------------------------------------------------------------------
+    @property
+    def request_id(self) -> str:
+        """Of the event that the runtime has taken; "" before the first and while it waits."""
+        return self._invocation.request_id if self._invocation is not None and self.taken else ""
+
+    def wait(self, connection: RuntimeConnection) -> None:
+        """The runtime asks for an event on `connection`; its latest such request gets the next one."""
+        self.state = RuntimeState.READY
+        if not self.started.done():
+            self.started.set_result(None)
+        self._events.runtime_waits()
+        if self._answer is not None and not self._answer.done() and not self.taken:
+            self._deliver(connection)
+            return
+        connection.parked = True
+        self._waiting = connection
+
+    def repeat(self, connection: RuntimeConnection) -> None:
+        """Another Next while an event runs gets the same event."""
+        assert self._invocation is not None  # RUNNING
+        connection.send_event(self._event, self._invocation.payload)
+
+    def answer(self, answer: Answer) -> None:
+        self.state = RuntimeState.RESPONSE_SENT
+        # A deadline that fell in the same turn of the loop was first.
+        if self._answer is not None and not self._answer.done():
+            self.answered_s = self._loop.time()
+            self._answer.set_result(answer)
+
+    def fail_init(self, error: InitError) -> None:
+        self.state = RuntimeState.INIT_ERROR
+        if not self.started.done():
+            self.started.set_result(error)
+
+    def lost(self, connection: RuntimeConnection) -> None:
+        self.connections.discard(connection)
+        if self._waiting is connection:
+            self._waiting = None
+
+    def _deliver(self, connection: RuntimeConnection) -> None:
+        assert self._invocation is not None  # offered
+        self._waiting, self.taken, self.state = None, True, RuntimeState.RUNNING
+        self._event = render(self._invocation, self._events.event_taken(self._invocation))
+        connection.send_event(self._event, self._invocation.payload)

@@ -1,0 +1,22 @@
+"""GET /runtime/invocation/next: "ready", and the next event as its answer. It never times out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from workers.sandbox.runtime_api import replies
+from workers.sandbox.runtime_api.api import RuntimeApi
+from workers.sandbox.runtime_api.request import Request
+from workers.sandbox.runtime_api.states import RuntimeState
+
+if TYPE_CHECKING:
+    from workers.sandbox.runtime_api.connection import RuntimeConnection
+
+
+def handle(api: RuntimeApi, connection: RuntimeConnection, request: Request) -> None:
+    if api.state is RuntimeState.RUNNING:
+        api.repeat(connection)
+    elif api.state is RuntimeState.INIT_ERROR:
+        connection.send(replies.refused_transition(api.state, RuntimeState.READY))
+    else:
+        api.wait(connection)

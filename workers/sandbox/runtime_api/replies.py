@@ -1,0 +1,43 @@
+"""Prebuilt HTTP answers of the Runtime API."""
+
+from __future__ import annotations
+
+import orjson
+
+from workers.sandbox.runtime_api.states import RuntimeState
+
+#: 6 MiB + 100: what AWS's sandbox accepts as a response
+PAYLOAD_LIMIT_BYTES = 6_291_556
+
+
+def _reply(status: str, body: bytes, content_type: str = "application/json") -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode("ascii") + body
+
+
+def _fault(status: str, message: str, error_type: str) -> bytes:
+    return _reply(status, orjson.dumps({"errorMessage": message, "errorType": error_type}))
+
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+ACCEPTED = _reply("202 Accepted", b'{"status":"OK"}')
+PONG = _reply("200 OK", b"pong", "text/plain; charset=utf-8")
+NOT_FOUND = _reply("404 Not Found", b"404 page not found\n", "text/plain; charset=utf-8")
+METHOD_NOT_ALLOWED = _reply("405 Method Not Allowed", b"", "text/plain; charset=utf-8")
+BAD_REQUEST = _reply("400 Bad Request", b"400 Bad Request", "text/plain; charset=utf-8")
+INVALID_REQUEST_ID = _fault("400 Bad Request", "Invalid request ID", "InvalidRequestID")
+INVALID_RESPONSE_MODE = _fault("400 Bad Request", "Invalid function response mode", "InvalidFunctionResponseMode")
+TRUNCATED = _fault("400 Bad Request", "HTTP request detected as truncated", "TruncatedHTTPRequest")
+TOO_LARGE = _fault(
+    "413 Request Entity Too Large",
+    f"Exceeded maximum allowed payload size ({PAYLOAD_LIMIT_BYTES} bytes).",
+    "RequestEntityTooLarge",
+)
+
+
+def refused_transition(now: RuntimeState, wanted: RuntimeState) -> bytes:
+    return _fault(
+        "403 Forbidden",
+        f"State transition from {now} to {wanted} failed for runtime. Error: State transition is not allowed",
+        "InvalidStateTransition",
+    )

@@ -1,0 +1,77 @@
+"""POST /runtime/invocation/{id}/response: the function's result.
+
+A streamed response (header `Lambda-Runtime-Function-Response-Mode: streaming`) is buffered; an error in its trailers
+becomes the result.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+
+import orjson
+
+from workers.sandbox.runtime_api import error_type, replies
+from workers.sandbox.runtime_api.api import Answer, RuntimeApi
+from workers.sandbox.runtime_api.request import CONTENT_TYPE, ERROR_BODY, ERROR_TYPE, RESPONSE_MODE, Request
+from workers.sandbox.runtime_api.states import RuntimeState
+
+if TYPE_CHECKING:
+    from workers.sandbox.runtime_api.connection import RuntimeConnection
+
+_STREAMING = b"streaming"
+TOO_LARGE = Answer(
+    orjson.dumps(
+        {
+            "errorMessage": "Response payload size exceeded maximum allowed payload size "
+            f"({replies.PAYLOAD_LIMIT_BYTES} bytes).",
+            "errorType": "Function.ResponseSizeTooLarge",
+        }
+    ),
+    error_type="Function.ResponseSizeTooLarge",
+)
+
+
+def handle(api: RuntimeApi, connection: RuntimeConnection, request: Request) -> None:
+    # The order is AWS's: the id first, then the state.
+    if request.request_id != api.request_id:
+        connection.send(replies.INVALID_REQUEST_ID)
+        return
+    if api.state is not RuntimeState.RUNNING:
+        connection.send(replies.refused_transition(api.state, RuntimeState.INVOCATION_RESPONSE))
+        return
+    mode = request.headers.get(RESPONSE_MODE)
+    if mode and mode != _STREAMING:
+        connection.send(replies.INVALID_RESPONSE_MODE)
+        api.answer(_failed(request, "Runtime.InvalidResponseModeHeader", "Invalid function response mode"))
+    elif request.oversized:
+        connection.send(replies.TOO_LARGE)
+        api.answer(TOO_LARGE)
+    else:
+        connection.send(replies.ACCEPTED)
+        if mode and ERROR_TYPE in request.headers:
+            api.answer(_trailing_error(request))
+        else:
+            api.answer(Answer(request.body, request.text(CONTENT_TYPE, "application/octet-stream")))
+
+
+def truncated(api: RuntimeApi, request: Request) -> None:
+    """The connection was cut in the middle of the body. A streamed response can't be taken up again; a buffered one
+    may still be posted anew."""
+    ours = request.request_id == api.request_id and api.state is RuntimeState.RUNNING
+    if ours and request.headers.get(RESPONSE_MODE) == _STREAMING:
+        api.answer(_failed(request, "Runtime.TruncatedResponse", "Response was truncated"))
+
+
+def _trailing_error(request: Request) -> Answer:
+    try:
+        body = base64.b64decode(request.headers.get(ERROR_BODY, b""), validate=True)
+    except binascii.Error:
+        body = b""
+    return Answer(body or b"{}", error_type=error_type.valid(request.text(ERROR_TYPE)))
+
+
+def _failed(request: Request, kind: str, message: str) -> Answer:
+    text = f"RequestId: {request.request_id} Error: {message}"
+    return Answer(orjson.dumps({"errorType": kind, "errorMessage": text}), error_type=kind)

@@ -1,0 +1,179 @@
+"""One execution environment of one function version: its state, its processes, its log.
+
+The phases are functions in workers.lifecycle; this object holds what they share and reacts to what happens between
+their steps: the runtime takes an event, asks for one, dies, or runs out of time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hearth.clock import now_ms
+from hearth.logs import LogWriter
+from hearth.model.function import FunctionVersion
+from hearth.model.invocation import Invocation, InvocationResult
+from workers.billing import BillWriter
+from workers.function_log import FunctionLog
+from workers.lifecycle import endings
+from workers.lifecycle.init import run_init
+from workers.lifecycle.invoke import run_invoke
+from workers.lifecycle.log_lines import log_lines
+from workers.lifecycle.shutdown import ShutdownReason, run_shutdown
+from workers.lifecycle.watchdog import Watchdog
+from workers.runtimes import Runtime
+from workers.sandbox.runtime_api import RuntimeApi
+from workers.sandbox.state import SandboxState, next_state
+from workers.sandbox.supervisor import Exit, SandboxProcess, Supervisor
+
+#: MB that come with one core on AWS
+_MB_PER_CORE = 1769
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What all sandboxes of a worker share.
+
+    environment(version, sandbox id): the variables that the platform adds, above all the role's credentials
+    (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN). init_s: limit of the Init phase.
+    cpu: `quota` gives memory / 1769 MB cores at most, `weight` at least one. now_ms: the wall clock.
+    """
+
+    logs: LogWriter
+    bills: BillWriter
+    environment: Callable[[FunctionVersion, str], Mapping[str, str]]
+    init_s: float = 10.0
+    cpu: Literal["weight", "quota"] = "weight"
+    now_ms: Callable[[], int] = now_ms
+
+
+class Sandbox:
+    """At most one phase runs at a time, but `shutdown` may come at any moment.
+
+    last_used_s: monotonic time of the last phase's end. init_ms: duration of a good Init of phase `init`, until the
+    first invocation has reported it; None otherwise.
+    """
+
+    def __init__(
+        self,
+        version: FunctionVersion,
+        *,
+        code_dir: Path,
+        runtime: Runtime,
+        supervisor: Supervisor,
+        services: Services,
+    ) -> None:
+        """code_dir: the unpacked package. Make it inside the running event loop."""
+        self.id = uuid.uuid4().hex
+        self.version, self.runtime, self.code_dir = version, runtime, code_dir
+        self.supervisor, self.services = supervisor, services
+        self.state = SandboxState.NEW
+        self.log = FunctionLog(version, services.logs)
+        self.lines = log_lines(version)
+        self.last_used_s = time.monotonic()
+        self.init_ms: float | None = None
+        self.init_announced = False
+        #: True until the first invocation that ran here has ended
+        self.cold = True
+        self.process: SandboxProcess | None = None
+        self.api: RuntimeApi | None = None
+        #: not set while a runtime is being started
+        self.start_ended = asyncio.Event()
+        self.start_ended.set()
+        self.watchdog = Watchdog(self._out_of_time)
+        #: loop time: when the invocation began (its event was taken, or its suppressed Init began)
+        self.began_s = 0.0
+        self.peak_mb = 0
+        self._peak_read_s = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._stopping: asyncio.Task[None] | None = None
+
+    # --- phases ---------------------------------------------------------------------------------------------
+    async def initialize(self) -> None:
+        """The Init phase. Afterwards READY, or INIT_FAILED with its processes reaped; or STOPPED, if `shutdown` was
+        called meanwhile. What the user's code does wrong never raises.
+
+        Raises SpawnFailed: the platform could not build the sandbox; it is STOPPED.
+        """
+        await run_init(self, "init", self.services.init_s)
+
+    async def invoke(self, invocation: Invocation) -> InvocationResult:
+        """Run one invocation; returns as soon as the runtime has posted its response, before its next Next.
+
+        With no runtime (Init failed or was never run, the runtime died idle), Init runs first, within the function's
+        timeout, and its error document is the result if it fails. Afterwards READY, or STOPPED with the processes
+        reaped (timeout, crash, out of memory, failed Init).
+
+        Raises SpawnFailed: the platform could not build the sandbox; it is STOPPED and nothing ran.
+        """
+        return await run_invoke(self, invocation)
+
+    @property
+    def reusable(self) -> bool:
+        """READY, and its runtime lives."""
+        return self.state is SandboxState.READY and self.api is not None and self.api.ended is None
+
+    async def shutdown(self, reason: ShutdownReason) -> None:
+        """End it; STOPPED afterwards. Idempotent; goes on if the caller is cancelled."""
+        if self._stopping is None:
+            # Owned here, awaited by every caller.
+            self._stopping = asyncio.create_task(run_shutdown(self, reason))
+        await asyncio.shield(self._stopping)
+
+    # --- for the phases -------------------------------------------------------------------------------------
+    def advance(self, state: SandboxState) -> None:
+        self.state = next_state(self.state, state)
+
+    def attach(self, process: SandboxProcess, api: RuntimeApi) -> None:
+        self.process = process
+        self.log.attach(process.output_fd)
+        process.exited.add_done_callback(lambda exited: self._exited(api, exited))
+
+    def cpu_cores(self) -> float:
+        """The quota outside Init (which runs without one, as on AWS)."""
+        share = self.version.memory_mb / _MB_PER_CORE
+        return share if self.services.cpu == "quota" else max(1.0, share)
+
+    def read_peak_mb(self, now_s: float) -> int:
+        """Most memory held so far. Read at most every 0.2 s: it costs as much as a small part of a warm invocation,
+        and only grows."""
+        if self.process is not None and (now_s - self._peak_read_s > 0.2 or not self.peak_mb):
+            self._peak_read_s = now_s
+            self.peak_mb = max(self.peak_mb, self.process.peak_memory_mb())
+        return self.peak_mb
+
+    # --- RuntimeEvents --------------------------------------------------------------------------------------
+    def event_taken(self, invocation: Invocation) -> int:
+        now_s, t_ms = self._loop.time(), self.services.now_ms()
+        if not self.began_s:
+            self.began_s = now_s
+        left_s = self.began_s + self.version.timeout_s - now_s
+        self.watchdog.set(now_s + left_s)
+        self.log.drain()
+        self.log.platform(self.lines.start(invocation.request_id, t_ms))
+        return t_ms + int(left_s * 1000)
+
+    def runtime_waits(self) -> None:
+        self.watchdog.clear()
+
+    # --- private --------------------------------------------------------------------------------------------
+    def _out_of_time(self) -> None:
+        """The function's timeout, from the event to the next Next."""
+        if self.api is None:
+            return
+        running = self.state is SandboxState.INVOKING and self.api.taken
+        self.api.end(endings.after_timeout(self.version.timeout_s))
+        if not running and self.process is not None:
+            # It had answered, but never asked again. Nobody waits for it: ended here, replaced by whoever comes next.
+            self.log.detach()
+            # Owned here; `shutdown` and the next Init wait for the same end of the process.
+            self._killing = asyncio.create_task(self.process.stop())
+
+    def _exited(self, api: RuntimeApi, exited: asyncio.Future[Exit]) -> None:
+        if not exited.cancelled():
+            api.end(endings.after_exit(exited.result()))
