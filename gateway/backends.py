@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
+
+from redis.exceptions import RedisError
 
 from gateway.function_cache import FunctionCache
 from gateway.keys import Keys
@@ -17,17 +20,20 @@ from hearth.blobs import BlobStore
 from hearth.broker.connection import Broker
 from hearth.broker.control import ControlBus
 from hearth.broker.invoker import BrokerInvoker
+from hearth.broker.unplaced import UnplacedAnswers
+from hearth.clock import now_ms
 from hearth.credentials import EnvironmentCipher, platform_secret
 from hearth.errors import Unavailable
 from hearth.invoker import Invoker
 from hearth.logs.reader import LogReader
 from hearth.settings import Settings
-from hearth.store import Stores
+from hearth.store import Store, Stores, keys
 from hearth.store.functions import FunctionTable
 
 log = logging.getLogger(__name__)
 
 _CLOSE_S = 5.0
+_ASK_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,9 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
         stack.push_async_callback(_bounded, broker.close)
         invoker, control = BrokerInvoker(broker), ControlBus(broker)
         await invoker.start()
+        unplaced = UnplacedAnswers(broker, functools.partial(live_workers, stores.coordination))
+        stack.push_async_callback(unplaced.close)
+        await unplaced.start()
         functions = FunctionTable(stores.state)
         cache = FunctionCache(functions)
         settler = Settler(functions, cache, stores.coordination, control)
@@ -82,6 +91,15 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
             blobs=BlobStore(settings.blobs_dir),
             logs=LogReader(settings.blobs_dir),
         )
+
+
+async def live_workers(coordination: Store) -> int:
+    """How many workers' heartbeats are current; 0 if `coordination` doesn't answer."""
+    try:
+        async with asyncio.timeout(_ASK_S):
+            return int(await coordination.redis.zcount(keys.WORKERS, now_ms(), "+inf"))
+    except (RedisError, TimeoutError):
+        return 0
 
 
 def _owned(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

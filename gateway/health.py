@@ -6,14 +6,11 @@ import asyncio
 from typing import Any
 
 import orjson
-from redis.exceptions import RedisError
 
 import hearth
-from gateway.backends import Backends
+from gateway.backends import Backends, live_workers
 from gateway.http import Answer
 from gateway.protocols.rest_json import JSON
-from hearth.clock import now_ms
-from hearth.store import keys
 
 _ASK_S = 2.0
 
@@ -46,7 +43,7 @@ async def _look(backends: Backends | None) -> dict[str, Any]:
         return {"broker": "starting", "state": "starting", "coordination": "starting", "workers": 0}
     stores = backends.stores
     state, coordination, workers = await asyncio.gather(
-        _answers(stores.state.alive()), _answers(stores.coordination.alive()), _workers(backends)
+        _answers(stores.state.alive()), _answers(stores.coordination.alive()), live_workers(stores.coordination)
     )
     return {
         "broker": "ok" if backends.broker.alive else "away",
@@ -62,11 +59,3 @@ async def _answers(ping: Any) -> bool:
             return bool(await ping)
     except TimeoutError:
         return False
-
-
-async def _workers(backends: Backends) -> int:
-    try:
-        async with asyncio.timeout(_ASK_S):
-            return int(await backends.stores.coordination.redis.zcount(keys.WORKERS, now_ms(), "+inf"))
-    except (RedisError, TimeoutError):
-        return 0
