@@ -133,7 +133,8 @@ class RestJson:
                 body[name] = value
         if "Type" in members:
             body["Type"] = error.fault
-        body[spelling] = error.message
+        # Recorded from AWS: an error without a text has a null message (access across accounts).
+        body[spelling] = error.message or None
         return Answer(error.status, orjson.dumps(body), headers)
 
 
