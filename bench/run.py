@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench import environment, report  # noqa: E402
 from bench.bare_pipe.pipe import BarePipe  # noqa: E402
-from bench.bare_pipe.runtime import newest, plain_command  # noqa: E402
+from bench.bare_pipe.runtime import chosen, plain_command  # noqa: E402
 from bench.hearth_platform import Platform  # noqa: E402
 from bench.measure import Bench, function_name  # noqa: E402
 from bench.report import BARE, HEARTH, ColdStarts, Measured  # noqa: E402
@@ -82,7 +82,7 @@ async def start(stack: AsyncExitStack) -> tuple[Bench, Platform, Runtime, Settin
     assert settings.broker_url is not None
     say("preparing runtimes")
     await prepare(settings, say)
-    runtime = newest(installed(settings).values())
+    runtime = chosen(installed(settings))
     say("starting the bare pipe and the platform")
     command = plain_command(runtime, FUNCTION)
     bare = await stack.enter_async_context(BarePipe(settings.broker_url, CONCURRENCIES, command, on_line))

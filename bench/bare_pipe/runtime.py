@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+from hearth.embedded.process import StartFailed
 from workers.runtimes import Runtime
 
 
-def newest(runtimes: Iterable[Runtime]) -> Runtime:
-    """The one with the highest version; families are named like python3.11."""
-    return max(runtimes, key=lambda runtime: [int(part) for part in runtime.family.lstrip("python").split(".")])
+def chosen(runtimes: Mapping[str, Runtime]) -> Runtime:
+    """The Python that runs the benchmark, if it is among them. Raises StartFailed where there is none at all."""
+    if not runtimes:
+        raise StartFailed("No runtime could be prepared. Needed: Python >= 3.9 and pip.")
+    own = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    return runtimes.get(own) or next(iter(runtimes.values()))
 
 
 def plain_command(runtime: Runtime, source: Path) -> list[str]:
     """What starts it outside of a sandbox: what a sandbox mounts is named by its path on the host."""
     environment = {
         **runtime.environment(),
+        # The client polls in a thread of its own for each event from 3.12 on, if it sees that it is on Lambda.
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{runtime.family}",
         "LAMBDA_TASK_ROOT": str(source.parent),
         "_HANDLER": f"{source.stem}.handler",
         "AWS_LAMBDA_FUNCTION_NAME": "bare",
