@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 from uvicorn_worker import UvicornWorker
 
 from hearth.settings import Settings
@@ -31,6 +33,14 @@ class GatewayWorker(UvicornWorker):
     }
 
 
+class PlatformLogger(Logger):
+    """gunicorn's own messages, and uvicorn's which take its handlers, go where the platform's log goes."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.handlers = logging.getLogger().handlers
+
+
 class _Application(BaseApplication):
     def __init__(self, settings: Settings, figures: Path) -> None:
         self._settings = settings
@@ -43,6 +53,7 @@ class _Application(BaseApplication):
         options: dict[str, Any] = {
             "bind": [f"{host}:{settings.port}", f"{host}:{settings.function_listener}"],
             "workers": settings.gateway_processes or max(1, (os.cpu_count() or 2) // 2),
+            "logger_class": "gateway.serve.PlatformLogger",
             "worker_class": "gateway.serve.GatewayWorker",
             "graceful_timeout": int(settings.drain_seconds),
             "timeout": STUCK_S,
