@@ -47,14 +47,14 @@ def hierarchies(cgroup_text: str, mountinfo_text: str) -> list[Hierarchy]:
         before, after = left.split(), right.split()
         if not after or after[0] not in ("cgroup", "cgroup2"):
             continue
-        options = set(after[2].split(",")) if after[0] == "cgroup" else set()
-        mounts.setdefault(frozenset(options - {"rw", "ro"}), (before[3], before[4]))
+        options = after[2].split(",") if after[0] == "cgroup" else []
+        mounts.setdefault(frozenset(options) - {"rw", "ro"}, (before[3], before[4]))
     found = []
     for line in cgroup_text.splitlines():
         number, names, path = line.split(":", 2)
         controllers = frozenset(name for name in names.split(",") if name)
-        for options, (root, point) in mounts.items():
-            if (number == "0" and not options) or (controllers and controllers <= options):
+        for offered, (root, point) in mounts.items():
+            if (number == "0" and not offered) or (controllers and controllers <= offered):
                 # In a container the mount shows a subtree only; with a cgroup namespace both are already "/".
                 below = os.path.relpath(path, root) if path.startswith(root) else path.lstrip("/")
                 found.append(Hierarchy(2 if number == "0" else 1, controllers, Path(point) / below))

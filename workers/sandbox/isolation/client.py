@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from hearth.clock import Deadline
-from workers.sandbox.isolation.spec import SpawnFailed
 from workers.sandbox.isolation.spawner import MESSAGE_BYTES
+from workers.sandbox.isolation.spec import SpawnFailed
 
 _START_S = 10.0
 _REPLY_S = 10.0
@@ -52,10 +52,7 @@ class SpawnerClient:
         with contextlib.suppress(OSError):
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MESSAGE_BYTES)
         with theirs:
-            command = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(theirs.fileno())]
-            process = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True, cwd="/"
-            )
+            process = _start_process(theirs.fileno())
         client = cls(process, ours)
         try:
             async with Deadline.after(_START_S).scope():
@@ -149,3 +146,9 @@ class SpawnerClient:
         for callback in list(self._exited.values()):
             callback(-9)
         self._exited.clear()
+
+
+def _start_process(channel: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-I", "-S", "-c", _PROGRAM, str(channel)]
+    # A session of its own: Ctrl-C in a terminal is for the worker, which then ends the spawner last.
+    return subprocess.Popen(command, pass_fds=[channel], stdin=subprocess.DEVNULL, start_new_session=True, cwd="/")

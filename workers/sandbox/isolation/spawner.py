@@ -40,7 +40,10 @@ class Spawner:
         self._own_uid: bool = setup["own_uid"]
         self._seccomp = bytes.fromhex(setup["seccomp"])
         self._by_pid: dict[int, tuple[str, int | None]] = {}
-        self._uids, self._uid_claim = _claim_uids() if self._own_uid else (deque(), None)
+        self._uids: deque[int] = deque()
+        if self._own_uid:
+            # The claim is held as long as this process lives.
+            self._uids, self._uid_claim = _claim_uids()
         syscalls.become_subreaper()  # the inner pid 1 of a sandbox outlives the outer one for a moment
         if self._namespaces:
             if os.getuid() != 0:

@@ -1,0 +1,137 @@
+"""Runs inside a sandbox as the function: tries to get out, and prints what happened as one JSON object.
+
+Each attempt answers "refused: <why>", or says what it got. No imports beyond the standard library.
+"""
+
+import ctypes
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_CLONE_NEWUSER = 0x10000000
+_SYS_CLONE, _SYS_KEYCTL = {"x86_64": (56, 250), "aarch64": (220, 219)}[os.uname().machine]
+
+
+def _call(result: int) -> str:
+    if result == 0 and result != os.getpid():
+        return "got it"
+    code = ctypes.get_errno()
+    return f"refused: {os.strerror(code)}" if result < 0 else "got it"
+
+
+def _clone_user_namespace() -> str:
+    pid = _libc.syscall(_SYS_CLONE, _CLONE_NEWUSER | 17, 0, 0, 0, 0)
+    if pid == 0:
+        os._exit(0)
+    return _call(pid)
+
+
+def _read(path: str) -> str:
+    with open(path) as file:
+        return f"read {len(file.read())} bytes"
+
+
+def _write(path: str) -> str:
+    with open(os.path.join(path, "intruder"), "w") as file:
+        file.write("x")
+    return "written"
+
+
+def _open_for_writing(path: str) -> str:
+    with open(path, "r+"):
+        return "opened"
+
+
+def _connect(address: str) -> str:
+    host, port = address.rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=2) as connection:
+        connection.sendall(b"hello\n")
+        connection.shutdown(socket.SHUT_WR)
+        return connection.recv(100).decode()
+
+
+def _foreign_processes() -> str:
+    names = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with open(f"/proc/{pid}/comm") as file:
+            names.append(file.read().strip())
+    foreign = [name for name in names if name not in ("bwrap", "setpriv") and not name.startswith("python")]
+    if len(names) > 3 or foreign:
+        return f"seen: {names}"
+    raise PermissionError("only this sandbox's are there")
+
+
+def _signal(pid: str) -> str:
+    os.kill(int(pid), 0)
+    return "delivered"
+
+
+def _other_root(_: str) -> str:
+    for pid in os.listdir("/proc"):
+        if pid.isdigit() and os.path.exists(f"/proc/{pid}/root/tmp/other-sandbox-secret"):
+            return "read the other's /tmp"
+    raise FileNotFoundError("no such file in any process's root")
+
+
+def _become_root() -> str:
+    os.setuid(0)
+    return f"uid {os.getuid()}"
+
+
+def _attempt(action: Callable[..., str], *arguments: Any) -> str:
+    try:
+        return action(*arguments)
+    except OSError as exc:
+        return f"refused: {exc}"
+
+
+def _status(name: str) -> str:
+    with open("/proc/self/status") as file:
+        return next(line.split(None, 1)[1].strip() for line in file if line.startswith(name + ":"))
+
+
+def main() -> None:
+    target = json.loads(os.environ["TARGET"])
+    tried = {
+        "other sandbox's /tmp": _attempt(_other_root, ""),
+        "other sandbox's code": _attempt(_read, target["other_code"]),
+        "worker's private file": _attempt(_read, target["private_file"]),
+        "host's shadow file": _attempt(_read, "/etc/shadow"),
+        "host's processes": _attempt(_foreign_processes),
+        "signal to the worker": _attempt(_signal, target["worker_pid"]),
+        "loopback port of the host": _attempt(_connect, target["loopback"]),
+        "port on the host's address": _attempt(_connect, target["address"]),
+        "mount": _call(_libc.mount(b"none", b"/tmp", b"tmpfs", 0, None)),
+        "ptrace": _call(_libc.ptrace(0, 0, 0, 0)),
+        "unshare": _call(_libc.unshare(_CLONE_NEWUSER)),
+        "clone with a user namespace": _clone_user_namespace(),
+        "keyctl": _call(_libc.syscall(_SYS_KEYCTL, 0, -3, 0, 0, 0)),
+        "vsock": _attempt(lambda: str(socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM))),
+        "become root": _attempt(_become_root) if os.getuid() else "refused: root without capabilities",
+    }
+    for path in ("/", "/var/task", "/usr", "/etc", "/dev", "/dev/shm", "/var"):
+        tried[f"write to {path}"] = _attempt(_write, path)
+    tried["write to the kernel's settings"] = _attempt(_open_for_writing, "/proc/sys/kernel/core_pattern")
+    answer = {
+        "tried": tried,
+        "write to /tmp": _attempt(_write, "/tmp"),
+        "platform": _attempt(_connect, os.environ["AWS_ENDPOINT_URL"].removeprefix("http://")),
+        "runtime api": _attempt(_connect, os.environ["AWS_LAMBDA_RUNTIME_API"]),
+        "environment": sorted(os.environ),
+        "capabilities": int(_status("CapEff"), 16) | int(_status("CapBnd"), 16),
+        "no_new_privs": _status("NoNewPrivs"),
+        "seccomp": _status("Seccomp"),
+        "groups": os.getgroups(),
+        "uid": os.getuid(),
+        "hostname": socket.gethostname(),
+        "directory": os.getcwd(),
+    }
+    print(json.dumps(answer))
+    sys.stdout.flush()
+
+
+main()

@@ -1,0 +1,99 @@
+"""Which isolation the host allows: modes from the best down, and in sentences what each one lacks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Literal
+
+from workers.sandbox.isolation.command import Mode
+from workers.sandbox.isolation.seccomp import compile_filter
+from workers.sandbox.isolation.spec import IsolationLevel, IsolationUnavailable, SpawnFailed
+
+Want = Literal["auto", "full", "reduced", "process"]
+
+PLAIN = Mode(namespaces=False, user_namespace=False, own_uid=False, seccomp=False)
+
+
+class Host:
+    """What this process has to work with, looked up once. no_seccomp: why there is no filter, or empty."""
+
+    def __init__(self) -> None:
+        self.root = os.geteuid() == 0
+        self.bwrap = shutil.which("bwrap")
+        self.filter, self.no_seccomp = _seccomp()
+
+    def modes(self) -> Sequence[Mode]:
+        """Those with namespaces, best first."""
+        if self.bwrap is None:
+            return ()
+        users = [(True, True), (False, True), (True, False), (False, False)] if self.root else [(True, False)]
+        return [Mode(True, user_namespace, own_uid, bool(self.filter)) for user_namespace, own_uid in users]
+
+
+async def best_mode(host: Host, want: Want, attempt: Callable[[Mode], Awaitable[None]]) -> tuple[Mode, tuple[str, ...]]:
+    """The first mode whose trial (`attempt`, raising SpawnFailed or OSError) succeeds, and what failed before it.
+
+    Raises IsolationUnavailable if not even plain processes can be started.
+    """
+    refusals: list[str] = []
+    modes: list[Mode] = []
+    if want == "process":
+        refusals.append("Level process was asked for by name.")
+    elif host.bwrap is None:
+        refusals.append("bubblewrap (the program bwrap) is not installed.")
+    else:
+        modes += host.modes()
+    for mode in (*modes, PLAIN):
+        try:
+            await attempt(mode)
+        except (SpawnFailed, OSError) as exc:
+            refusals.append(f"{_described(mode, root=host.root)} failed: {str(exc).rstrip('.')}.")
+        else:
+            return mode, tuple(refusals)
+    raise IsolationUnavailable("process", tuple(refusals))
+
+
+def level_of(
+    host: Host, mode: Mode, refusals: Sequence[str], no_limit: Mapping[str, str]
+) -> tuple[IsolationLevel, tuple[str, ...]]:
+    """The level's name and what it lacks. no_limit: controller -> why it can't be limited."""
+    missing = list(refusals)
+    if not mode.namespaces:
+        missing.append(
+            "Functions are plain processes of the worker's user: no private files, processes or network, no system "
+            "call filter, no limit on /tmp."
+        )
+    else:
+        if not mode.user_namespace:
+            missing.append("Sandboxes have no user namespace of their own.")
+        if host.root and not mode.own_uid:
+            missing.append("Sandboxes share the worker's user id.")
+        if not mode.seccomp:
+            missing.append(f"System calls are not filtered: {host.no_seccomp}.")
+    missing += [f"No {name} limit: {why}." for name, why in no_limit.items()]
+    if not mode.namespaces:
+        return IsolationLevel.PROCESS, tuple(missing)
+    return (IsolationLevel.REDUCED if missing else IsolationLevel.FULL), tuple(missing)
+
+
+def satisfies(level: IsolationLevel, want: Want) -> bool:
+    """A named level is had exactly; only `reduced` is content with more."""
+    return want in ("auto", level) or (want == "reduced" and level is IsolationLevel.FULL)
+
+
+def _described(mode: Mode, *, root: bool) -> str:
+    if not mode.namespaces:
+        return "A plain process"
+    user = "with a user namespace" if mode.user_namespace else "without a user namespace"
+    uid = ("under a user id of its own" if mode.own_uid else "under the worker's user id") if root else "as this user"
+    return f"A sandbox {user}, {uid},"
+
+
+def _seccomp() -> tuple[bytes, str]:
+    """The compiled filter, or nothing and why."""
+    try:
+        return compile_filter(), ""
+    except (ImportError, OSError, RuntimeError) as exc:
+        return b"", f"libseccomp can't be used ({exc})"

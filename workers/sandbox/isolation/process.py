@@ -1,0 +1,176 @@
+"""One running sandbox: its handles, its end, and what is given back then."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from hearth.clock import Deadline
+from workers.sandbox.isolation.cgroups import Cgroup
+from workers.sandbox.isolation.spec import Exit, SpawnFailed
+from workers.sandbox.platform_relay import PlatformRelay
+
+_INFO_S = 5.0  # until bwrap has made its namespaces
+_STOP_S = 5.0
+
+
+class Owner(Protocol):
+    """What a sandbox asks of the supervisor that spawned it."""
+
+    async def kill_outer(self, sandbox_id: str) -> None: ...
+
+    def forget(self, sandbox_id: str) -> None: ...
+
+    def stuck(self, sandbox_id: str) -> None: ...
+
+
+@dataclass(slots=True)
+class Parts:
+    """What a sandbox holds besides its process; given back by stop()."""
+
+    cgroup: Cgroup
+    relay: PlatformRelay | None = None
+    temporary_dir: Path | None = None
+
+
+class SandboxProcess:
+    """A running sandbox.
+
+    pid: host pid of the inner pid 1 (level process: of the command). listener: the Runtime API's endpoint, listening
+    and non-blocking. output_fd: non-blocking read end of a pipe with stdout and stderr. exited: resolves when the
+    runtime command has ended. All belong to the sandbox and are closed by stop(): take your own readers and servers
+    off them first.
+    """
+
+    def __init__(self, owner: Owner, sandbox_id: str, parts: Parts) -> None:
+        self.sandbox_id = sandbox_id
+        self.pid = 0
+        self.exited: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+        self.listener: socket.socket
+        self.output_fd = -1
+        self._owner = owner
+        self.parts = parts
+        self._inner_pidfd = -1
+        self.outer_pid = 0
+        self._stopping: asyncio.Task[None] | None = None
+
+    def peak_memory_mb(self) -> int:
+        """Most memory held so far, for REPORT; 0 if unknown."""
+        return self.parts.cgroup.peak_memory_mb()
+
+    def set_cpu(self, cores: float | None) -> None:
+        """Change the CPU quota; None lifts it. No effect where CPU can't be limited (see Supervisor.missing)."""
+        self.parts.cgroup.set_cpu(cores)
+
+    async def stop(self) -> None:
+        """Kill the whole tree, reap it, give everything back. Idempotent; goes on if its caller is cancelled."""
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop())  # owned here, awaited by every caller
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self) -> None:
+        try:
+            async with Deadline.after(_STOP_S).scope():
+                await self._kill()
+                await _remove(self.parts.cgroup)
+        except TimeoutError:
+            self._owner.stuck(self.sandbox_id)
+        finally:
+            await self._release()
+
+    async def _kill(self) -> None:
+        if self._inner_pidfd >= 0:
+            # The inner pid 1: with it the kernel kills everything in its pid namespace.
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._inner_pidfd, signal.SIGKILL)
+        elif self.outer_pid:
+            await self._owner.kill_outer(self.sandbox_id)
+        if self.outer_pid:
+            await asyncio.shield(self.exited)
+        if self._inner_pidfd >= 0:
+            await _readable(self._inner_pidfd)  # `exited` may come before the last of the tree has ended
+
+    async def _release(self) -> None:
+        self._owner.forget(self.sandbox_id)
+        if self.parts.relay is not None:
+            await self.parts.relay.close()
+        if hasattr(self, "listener"):
+            self.listener.close()
+        for descriptor in (self.output_fd, self._inner_pidfd):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.output_fd = self._inner_pidfd = -1
+        if self.parts.temporary_dir is not None:
+            await asyncio.to_thread(shutil.rmtree, self.parts.temporary_dir, ignore_errors=True)
+
+    async def said(self) -> str:
+        """What a sandbox that ended at once has printed: bwrap's own words, when it could not be built."""
+        await self.exited
+        with contextlib.suppress(BlockingIOError):
+            return os.read(self.output_fd, 4096).decode(errors="replace").strip()
+        return ""
+
+    async def meet_inner(self, info: int) -> None:
+        """Learn the inner process from bwrap's --info-fd. Raises SpawnFailed when there is none."""
+        self.pid = await _inner_pid(info)
+        if not self.pid:
+            raise SpawnFailed(f"the sandbox could not be built: {await self.said()}")
+        self._inner_pidfd = _pidfd_of_child(self.pid, self.outer_pid)
+
+    def ended(self, code: int) -> None:
+        """The outer process was reaped with this code."""
+        if not self.exited.done():
+            self.exited.set_result(Exit.of(code, oom_killed=self.parts.cgroup.oom_kills() > 0))
+
+
+async def _remove(cgroup: Cgroup) -> None:
+    """rmdir answers EBUSY for a moment after the last process has ended."""
+    delay_s = 0.001
+    while not cgroup.remove():
+        cgroup.kill()
+        await asyncio.sleep(delay_s)
+        delay_s = min(2 * delay_s, 0.05)
+
+
+async def _inner_pid(info: int) -> int:
+    """From bwrap's --info-fd, which comes in pieces; 0 when bwrap ended without making a child."""
+    text = b""
+    async with Deadline.after(_INFO_S).scope():
+        while not text.rstrip().endswith(b"}"):
+            await _readable(info)
+            piece = os.read(info, 4096)
+            if not piece:
+                return 0
+            text += piece
+    return int(json.loads(text)["child-pid"])
+
+
+async def _readable(descriptor: int) -> None:
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    loop.add_reader(descriptor, lambda: None if ready.done() else ready.set_result(None))
+    try:
+        await ready
+    finally:
+        loop.remove_reader(descriptor)
+
+
+def _pidfd_of_child(pid: int, parent: int) -> int:
+    """A handle on the inner process; -1 if it has already ended (then `exited` is on its way)."""
+    try:
+        descriptor = os.pidfd_open(pid)
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (ProcessLookupError, FileNotFoundError):
+        return -1
+    if int(fields[1]) != parent:  # the number was reused already
+        os.close(descriptor)
+        return -1
+    return descriptor
