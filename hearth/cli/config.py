@@ -25,7 +25,9 @@ def config(json: Annotated[bool, typer.Option("--json", help="For programs: JSON
     rows = [_row(settings, name) for name in Settings.model_fields if name != "stack"]
     if json:
         return print_json(rows)
-    table = Table("variable", "value", "from", "meaning", box=None, pad_edge=False)
+    table = Table("variable", box=None, pad_edge=False)
+    for column in ("value", "from", "meaning"):
+        table.add_column(column, overflow="fold")
     for row in rows:
         value = "" if row["value"] is None else str(row["value"])
         table.add_row(row["variable"], value, row["source"], row["meaning"])

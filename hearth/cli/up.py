@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 
 from rich.console import Console
@@ -23,6 +24,10 @@ from hearth.embedded.stackfile import Running, StackFile, is_free
 from hearth.settings import Settings
 
 
+#: `make` passes on a signal that the whole process group already got: the same one, not a second one
+_SAME_SIGNAL_S = 1.0
+
+
 class Up:
     """One run: bring everything up, stay, take everything down."""
 
@@ -34,24 +39,15 @@ class Up:
         self._view = LogView(console)
         self._steps = Steps(console)
         self._stopping = asyncio.Event()
+        self._stopping_since_s = 0.0
 
     async def run(self) -> int:
         """Exit status. Nothing that was started remains."""
         loop = asyncio.get_running_loop()
         async with Stack(self._record, self._settings.drain_seconds, self._view.say) as stack:
             bringing_up = asyncio.ensure_future(self._bring_up(stack))
-
-            def on_signal() -> None:
-                if self._stopping.is_set():
-                    self._view.say("ending everything at once", "warning")
-                    stack.kill()
-                    return
-                self._view.say("stopping in order; Ctrl-C once more ends everything at once")
-                self._stopping.set()
-                bringing_up.cancel()
-
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                loop.add_signal_handler(number, on_signal)
+                loop.add_signal_handler(number, self._on_signal, stack, bringing_up)
             try:
                 await bringing_up
             except asyncio.CancelledError:
@@ -63,6 +59,16 @@ class Up:
             await self._stopping.wait()
         self._view.say("stopped")
         return 0
+
+    def _on_signal(self, stack: Stack, bringing_up: asyncio.Future[None]) -> None:
+        if not self._stopping.is_set():
+            self._view.say("stopping in order; Ctrl-C once more ends everything at once")
+            self._stopping_since_s = time.monotonic()
+            self._stopping.set()
+            bringing_up.cancel()
+        elif time.monotonic() - self._stopping_since_s > _SAME_SIGNAL_S:
+            self._view.say("ending everything at once", "warning")
+            stack.kill()
 
     async def _bring_up(self, stack: Stack) -> None:
         await self._prepare_host()
