@@ -123,7 +123,7 @@ async def _workers(settings: Settings, running: Running | None) -> dict[str, dic
     try:
         if not await store.alive():
             return {}
-            workers: dict[str, dict[str, str]] = {}
+        workers: dict[str, dict[str, str]] = {}
         redis: Any = store.redis  # its stubs mix the synchronous and the asynchronous answers
         for member in await redis.zrangebyscore(keys.WORKERS, now_ms(), "+inf"):
             figures = await redis.hgetall(keys.worker(member.decode()))

@@ -23,7 +23,6 @@ from hearth.embedded.servers import Servers
 from hearth.embedded.stackfile import Running, StackFile, is_free
 from hearth.settings import Settings
 
-
 #: `make` passes on a signal that the whole process group already got: the same one, not a second one
 _SAME_SIGNAL_S = 1.0
 
