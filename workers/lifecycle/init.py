@@ -7,6 +7,7 @@ an error, the phase ends and its processes with it; it is repeated inside the ne
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 from workers.lifecycle.endings import INIT_TIMED_OUT, SHUT_DOWN
@@ -28,16 +29,15 @@ async def run_init(sandbox: Sandbox, phase: Phase, limit_s: float) -> Failure | 
 
     Raises SpawnFailed (STOPPED), CancelledError (STOPPED).
     """
-    loop = asyncio.get_running_loop()
     sandbox.advance(SandboxState.INITIALIZING)
     _announce(sandbox)
-    began_s = loop.time()
+    began_s = time.monotonic()
     try:
         failure = await _start(sandbox, limit_s)
     except BaseException:  # cancellation too: a half-started runtime must not outlive us
         await sandbox.shutdown("failure")
         raise
-    took_ms = min(loop.time() - began_s, limit_s) * 1000
+    took_ms = min(time.monotonic() - began_s, limit_s) * 1000
     if sandbox.state is not SandboxState.INITIALIZING:
         await sandbox.shutdown("failure")  # under way already: wait for its end
         return failure or SHUT_DOWN
@@ -99,5 +99,5 @@ def _open_for_work(sandbox: Sandbox, init_ms: float | None) -> None:
     assert sandbox.process is not None  # started
     sandbox.process.set_cpu(sandbox.cpu_cores())
     sandbox.init_ms = init_ms
-    sandbox.last_used_s = asyncio.get_running_loop().time()
+    sandbox.last_used_s = time.monotonic()
     sandbox.advance(SandboxState.READY)

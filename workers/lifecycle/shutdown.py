@@ -35,6 +35,7 @@ async def run_shutdown(sandbox: Sandbox, reason: ShutdownReason) -> None:
 async def kill(sandbox: Sandbox) -> None:
     """End the processes and the Runtime API; what they had printed is in the log. The sandbox may be started again."""
     process, api = sandbox.process, sandbox.api
+    sandbox.read_peak_mb()  # gone with the processes, but REPORT comes after them
     sandbox.process = sandbox.api = None
     sandbox.watchdog.clear()
     if api is not None:

@@ -86,11 +86,11 @@ class Sandbox:
         self.start_ended = asyncio.Event()
         self.start_ended.set()
         self.watchdog = Watchdog(self._out_of_time)
-        #: loop time: when the invocation began (its event was taken, or its suppressed Init began)
+        #: monotonic time: when the invocation began (its event was taken, or its suppressed Init began)
         self.began_s = 0.0
+        #: most memory held so far, and the monotonic time at which it was read
         self.peak_mb = 0
-        self._peak_read_s = 0.0
-        self._loop = asyncio.get_running_loop()
+        self.peak_read_s = 0.0
         self._stopping: asyncio.Task[None] | None = None
 
     # --- phases ---------------------------------------------------------------------------------------------
@@ -139,17 +139,14 @@ class Sandbox:
         share = self.version.memory_mb / _MB_PER_CORE
         return share if self.services.cpu == "quota" else max(1.0, share)
 
-    def read_peak_mb(self, now_s: float) -> int:
-        """Most memory held so far. Read at most every 0.2 s: it costs as much as a small part of a warm invocation,
-        and only grows."""
-        if self.process is not None and (now_s - self._peak_read_s > 0.2 or not self.peak_mb):
-            self._peak_read_s = now_s
+    def read_peak_mb(self) -> None:
+        if self.process is not None:
+            self.peak_read_s = time.monotonic()
             self.peak_mb = max(self.peak_mb, self.process.peak_memory_mb())
-        return self.peak_mb
 
     # --- RuntimeEvents --------------------------------------------------------------------------------------
     def event_taken(self, invocation: Invocation) -> int:
-        now_s, t_ms = self._loop.time(), self.services.now_ms()
+        now_s, t_ms = time.monotonic(), self.services.now_ms()
         if not self.began_s:
             self.began_s = now_s
         left_s = self.began_s + self.version.timeout_s - now_s

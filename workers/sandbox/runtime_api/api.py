@@ -7,6 +7,7 @@ and await one future. No task runs per request.
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hearth.errors import InvariantViolated
@@ -75,7 +76,7 @@ class RuntimeApi:
         self._answer: asyncio.Future[Answer | Ending] | None = None
         self._event = b""
         self.taken = False
-        #: loop time at which the last answer came
+        #: monotonic time at which the last answer came
         self.answered_s = 0.0
 
     # --- for the lifecycle ----------------------------------------------------------------------------------
@@ -98,7 +99,7 @@ class RuntimeApi:
         if not self.started.done():
             self.started.set_result(self.ended)
         if self._answer is not None and not self._answer.done():
-            self.answered_s = self._loop.time()
+            self.answered_s = time.monotonic()
             self._answer.set_result(self.ended)
 
     def close(self) -> None:
@@ -135,7 +136,7 @@ class RuntimeApi:
         self.state = RuntimeState.RESPONSE_SENT
         # A deadline that fell in the same turn of the loop was first.
         if self._answer is not None and not self._answer.done():
-            self.answered_s = self._loop.time()
+            self.answered_s = time.monotonic()
             self._answer.set_result(answer)
 
     def fail_init(self, error: InitError) -> None:

@@ -18,7 +18,8 @@ from workers.sandbox.runtime_api.routes import cut_off, dispatch
 
 #: a body over the limit is read to its end, so that the runtime sees the 413; past this it is cut off
 _REQUEST_LIMIT_BYTES = 64 << 20
-_HEAD_LIMIT_BYTES = 64 << 10
+#: the Python client puts a traceback of up to 1 MiB into a header (X-Ray cause)
+_HEAD_LIMIT_BYTES = 2 << 20
 #: a runtime keeps one connection, an extension one more
 _CONNECTIONS = 32
 #: requests that may wait behind a parked Next

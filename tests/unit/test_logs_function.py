@@ -1,0 +1,159 @@
+"""A sandbox's log stream: from what comes out of a pipe to events, in order, with a tail."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+import pytest
+
+from hearth.logs import LogReader, LogWriter
+from hearth.model.function import FunctionVersion
+from workers.billing import Bill, BillWriter
+from workers.function_log import EVENT_LIMIT_BYTES, FunctionLog
+
+VERSION = FunctionVersion(
+    "k", "000000000000", "us-east-1", "f", "$LATEST", "python3.11", "app.handler", "role", "0" * 64
+)
+
+
+class Printed:
+    """A FunctionLog on the read end of a pipe."""
+
+    def __init__(self, root: Path, version: FunctionVersion = VERSION) -> None:
+        self.root = root
+        self.writer = LogWriter(root, flush_s=0)
+        self.log = FunctionLog(version, self.writer)
+        self.read_end, self.write_end = os.pipe()
+        os.set_blocking(self.read_end, False)
+        self.log.attach(self.read_end)
+
+    def says(self, data: bytes) -> None:
+        os.write(self.write_end, data)
+
+    async def messages(self) -> list[str]:
+        self.log.detach()
+        await self.writer.close()
+        reader = LogReader(self.root)
+        return [event.message for event in reader.events(*self.log.key, self.log.stream)]
+
+
+@pytest.fixture
+async def printed(tmp_path: Path) -> AsyncIterator[Printed]:
+    found = Printed(tmp_path)
+    yield found
+    await found.messages()
+    os.close(found.read_end)
+    os.close(found.write_end)
+
+
+async def test_lines_and_the_platforms_own_stay_in_order(printed: Printed) -> None:
+    printed.log.platform("START\n")
+    printed.says(b"one\ntwo\n")
+    printed.log.drain()
+    printed.log.platform("END\n")
+    assert await printed.messages() == ["START\n", "one\n", "two\n", "END\n"]
+
+
+async def test_a_line_cut_between_two_reads_is_one_event(printed: Printed) -> None:
+    printed.says("hal\u00e4".encode()[:-1])
+    printed.log._read()
+    printed.says("\u00e4".encode()[1:] + b"lo\n")
+    printed.log._read()
+    assert await printed.messages() == ["hal\u00e4lo\n"]
+
+
+async def test_an_unfinished_line_belongs_to_the_invocation_that_printed_it(printed: Printed) -> None:
+    printed.says(b"no newline")
+    printed.log.drain()
+    printed.log.platform("END\n")
+    assert await printed.messages() == ["no newline\n", "END\n"]
+
+
+async def test_lines_joined_by_carriage_returns_are_one_event(printed: Printed) -> None:
+    printed.says(b"[ERROR] KeyError\rTraceback\r  File\nnext\r\n")
+    assert await printed.messages() == ["[ERROR] KeyError\nTraceback\n  File\n", "next\n"]
+
+
+async def test_a_long_line_is_split_between_characters(printed: Printed) -> None:
+    text = "\u2603" * (EVENT_LIMIT_BYTES // 3 + 10)
+    data = text.encode() + b"\n"
+    for at in range(0, len(data), 30_000):
+        printed.says(data[at : at + 30_000])
+        printed.log._read()
+    first, second = await printed.messages()
+    assert first.removesuffix("\n") + second == text + "\n"
+    assert len(first.encode()) <= EVENT_LIMIT_BYTES + 1
+
+
+async def test_bytes_that_are_no_text_are_replaced(printed: Printed) -> None:
+    printed.says(b"\xff\xfe\n")
+    assert await printed.messages() == ["\ufffd\ufffd\n"]
+
+
+async def test_the_tail_is_the_last_4_kb_since_it_began(printed: Printed) -> None:
+    printed.log.platform("before\n")
+    printed.log.begin_tail()
+    for number in range(1000):
+        printed.says(b"%d zw\xc3\xb6lf\n" % number)
+        printed.log.drain()
+    tail = printed.log.take_tail()
+    assert 4090 < len(tail) <= 4096
+    assert tail.decode().endswith("999 zw\u00f6lf\n")
+    assert printed.log.take_tail() == b""
+
+
+async def test_a_closed_pipe_ends_quietly(tmp_path: Path) -> None:
+    printed = Printed(tmp_path)
+    printed.says(b"last words\n")
+    os.close(printed.write_end)
+    printed.log.drain()
+    printed.log.drain()
+    assert await printed.messages() == ["last words\n"]
+    os.close(printed.read_end)
+
+
+async def test_json_functions_lose_lines_below_info(tmp_path: Path) -> None:
+    printed = Printed(tmp_path, replace(VERSION, log_format="JSON"))
+    printed.says(b'{"level":"DEBUG","message":"no"}\n{"level":"ERROR"}\nplain\n{"no":"level"}\n{broken\n')
+    assert await printed.messages() == ['{"level":"ERROR"}\n', "plain\n", '{"no":"level"}\n', "{broken\n"]
+    os.close(printed.read_end)
+    os.close(printed.write_end)
+
+
+async def test_group_and_stream_have_the_names_of_aws(tmp_path: Path) -> None:
+    writer = LogWriter(tmp_path)
+    day = datetime.now(UTC).strftime("%Y/%m/%d")
+    own, custom = FunctionLog(VERSION, writer), FunctionLog(replace(VERSION, log_group="team"), writer)
+    assert own.key == ("000000000000", "us-east-1", "/aws/lambda/f")
+    assert re.fullmatch(re.escape(f"{day}/[$LATEST]") + "[0-9a-f]{32}", own.stream)
+    assert custom.key.group == "team"
+    assert re.fullmatch(re.escape(f"{day}/f[$LATEST]") + "[0-9a-f]{32}", custom.stream)
+    await writer.close()
+
+
+async def test_a_bill_is_a_line_in_the_file_of_its_day(tmp_path: Path) -> None:
+    bills = BillWriter(tmp_path, writer_id="w1", flush_s=0)
+    bills.append(Bill(1_735_787_045_678, VERSION, "id-1", 2, 102.2512, True, "success"))
+    bills.append(Bill(1_735_787_045_700, VERSION, "id-2", 1, 0.0, False, "timeout"))
+    await bills.close()
+    first, second = (tmp_path / "bills" / "2025-01-02" / "w1.jsonl").read_bytes().splitlines()
+    assert orjson.loads(first) == {
+        "t": 1_735_787_045_678,
+        "account": "000000000000",
+        "region": "us-east-1",
+        "function": "f",
+        "version": "$LATEST",
+        "request_id": "id-1",
+        "billed_ms": 2,
+        "memory_mb": 128,
+        "init_ms": 102.25,
+        "cold": True,
+        "status": "success",
+    }
+    assert orjson.loads(second)["status"] == "timeout"
