@@ -1,0 +1,446 @@
+"""Init, Invoke and Shutdown of real sandboxes with AWS's own Python runtime client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import re
+import time
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from hearth.logs import LogReader, LogWriter
+from hearth.model.function import FunctionVersion
+from hearth.model.invocation import Invocation, InvocationResult, Outcome
+from hearth.settings import Settings
+from workers import runtimes
+from workers.billing import BillWriter
+from workers.runtimes import Runtime
+from workers.sandbox.sandbox import Sandbox, Services
+from workers.sandbox.state import SandboxState
+from workers.sandbox.supervisor import Supervisor
+
+HANDLER = """
+import json, os, signal, sys, threading, time
+count = 0
+
+def handler(event, context):
+    global count
+    count += 1
+    do = event if isinstance(event, dict) else {}
+    if "print" in do: print(do["print"])
+    if "raise" in do: raise KeyError(do["raise"])
+    if "exit" in do: os._exit(do["exit"])
+    if "signal" in do: os.kill(os.getpid(), do["signal"])
+    if "sleep" in do: time.sleep(do["sleep"])
+    if "size" in do: return "x" * do["size"]
+    if "grow_mb" in do: return len(bytearray(do["grow_mb"] << 20))
+    if "env" in do: return dict(os.environ)
+    if "count" in do: return count
+    if "threads" in do:
+        threads = [threading.Thread(target=lambda: [print("line", n) for n in range(300)]) for _ in range(4)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+    if "die_later" in do: threading.Timer(do["die_later"], os._exit, (9,)).start()
+    if "hang_after" in do:
+        import awslambdaric.lambda_runtime_client as client
+        client.runtime_client.next = lambda: time.sleep(60)
+    if "context" in do:
+        return [context.client_context.custom, context.invoked_function_arn, context.get_remaining_time_in_millis(),
+                context.memory_limit_in_mb, context.aws_request_id, os.environ.get("_X_AMZN_TRACE_ID")]
+    return event
+"""
+
+
+@dataclass
+class Lab:
+    """Makes sandboxes; reads their logs."""
+
+    root: Path
+    supervisor: Supervisor
+    runtime: Runtime
+    services: Services
+    made: list[Sandbox] = field(default_factory=list)
+
+    def sandbox(self, source: str = HANDLER, *, init_s: float = 10.0, **changes: Any) -> Sandbox:
+        code = self.root / uuid.uuid4().hex
+        code.mkdir()
+        (code / "app.py").write_text(source)
+        version = FunctionVersion(
+            "key", "000000000000", "us-east-1", "f", "$LATEST", self.runtime.family, "app.handler", "role", "0" * 64
+        )
+        sandbox = Sandbox(
+            replace(version, **changes),
+            code_dir=code,
+            runtime=self.runtime,
+            supervisor=self.supervisor,
+            services=replace(self.services, init_s=init_s),
+        )
+        self.made.append(sandbox)
+        return sandbox
+
+    async def ready(self, source: str = HANDLER, **changes: Any) -> Sandbox:
+        sandbox = self.sandbox(source, **changes)
+        await sandbox.initialize()
+        assert sandbox.state is SandboxState.READY
+        return sandbox
+
+    async def log(self, sandbox: Sandbox) -> list[str]:
+        """All messages of its stream; ends the log."""
+        await self.services.logs.close()
+        reader = LogReader(self.root / "blobs")
+        return [event.message for event in reader.events(*sandbox.log.key, sandbox.log.stream)]
+
+
+@pytest.fixture(scope="session")
+def runtime(data_dir: Path) -> Runtime:
+    settings = Settings(data=data_dir)
+    if not runtimes.installed(settings):
+        asyncio.run(runtimes.prepare(settings, print))
+    return runtimes.installed(settings)["python3.11"]
+
+
+@pytest.fixture
+async def lab(tmp_path: Path, runtime: Runtime) -> AsyncIterator[Lab]:
+    supervisor = await Supervisor.create(want="auto", platform=None, pool=2, log=logging.getLogger(__name__))
+    logs, bills = LogWriter(tmp_path / "blobs"), BillWriter(tmp_path / "blobs")
+    credentials = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "token"}
+    made = Lab(tmp_path, supervisor, runtime, Services(logs, bills, lambda version, sandbox_id: credentials))
+    yield made
+    for sandbox in made.made:
+        await sandbox.shutdown("spindown")
+        assert sandbox.state is SandboxState.STOPPED
+    await logs.close()
+    await bills.close()
+    await supervisor.close()
+
+
+def invocation(event: Any = None, **more: Any) -> Invocation:
+    payload = event if isinstance(event, bytes) else orjson.dumps(event)
+    arn = "arn:aws:lambda:us-east-1:000000000000:function:f:live"
+    given = {"invoked_arn": arn, "family": "python3.11", "payload": payload, "gives_up_at_ms": 0} | more
+    return Invocation(str(uuid.uuid4()), "key", **given)
+
+
+def error(result: InvocationResult) -> dict[str, Any]:
+    assert result.outcome is Outcome.FUNCTION_ERROR
+    document: dict[str, Any] = json.loads(result.payload)
+    return document
+
+
+# --- what works -----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("event", [{"a": [1, 2.5, None]}, "zwölf ☃ \U0001f525", [], 0, None, "x" * 5_000_000])
+async def test_an_event_comes_back_as_it_went(lab: Lab, event: Any) -> None:
+    sandbox = await lab.ready()
+    result = await sandbox.invoke(invocation(event))
+    assert (result.outcome, json.loads(result.payload), result.content_type) == (Outcome.OK, event, "application/json")
+    assert (result.executed_version, sandbox.state, sandbox.reusable) == ("$LATEST", SandboxState.READY, True)
+
+
+async def test_one_runtime_serves_many_invocations_and_only_the_first_is_cold(lab: Lab) -> None:
+    sandbox = await lab.ready()
+    results = [await sandbox.invoke(invocation({"count": 1})) for _ in range(20)]
+    assert [json.loads(result.payload) for result in results] == list(range(1, 21))
+    assert [result.cold_start for result in results] == [True] + [False] * 19
+
+
+async def test_the_context_is_the_callers(lab: Lab) -> None:
+    sandbox = await lab.ready(timeout_s=7, memory_mb=192)
+    sent = invocation({"context": 1}, client_context='{\n "custom": {"k": "ü"}\n}', trace_id="Root=1-a;Sampled=1")
+    custom, arn, left_ms, memory, request_id, trace = json.loads((await sandbox.invoke(sent)).payload)
+    assert (custom, arn, memory, request_id, trace) == (
+        {"k": "ü"},
+        sent.invoked_arn,
+        "192",
+        sent.request_id,
+        "Root=1-a;Sampled=1",
+    )
+    assert 0 < left_ms <= 7000
+
+
+async def test_the_environment_is_the_platforms_and_the_customers(lab: Lab) -> None:
+    sandbox = await lab.ready(environment={"STAGE": "prod", "PYTHONPATH": "/var/runtime:/var/task/lib"})
+    found = json.loads((await sandbox.invoke(invocation({"env": 1}))).payload)
+    assert (found["STAGE"], found["AWS_SECRET_ACCESS_KEY"], found["_HANDLER"]) == ("prod", "secret", "app.handler")
+    assert found["AWS_LAMBDA_LOG_STREAM_NAME"] == sandbox.log.stream
+    assert found["PYTHONPATH"] == "/var/runtime:/var/task/lib"
+
+
+async def test_every_installed_python_answers(lab: Lab, data_dir: Path) -> None:
+    for family, runtime in runtimes.installed(Settings(data=data_dir)).items():
+        lab.runtime = runtime
+        sandbox = await lab.ready("import sys, boto3\ndef handler(e, c): return 'python%d.%d' % sys.version_info[:2]\n")
+        assert json.loads((await sandbox.invoke(invocation())).payload) == family
+        await sandbox.shutdown("spindown")
+
+
+# --- logs -----------------------------------------------------------------------------------------------------
+async def test_the_tail_is_this_invocations_log(lab: Lab) -> None:
+    sandbox = await lab.ready()
+    await sandbox.invoke(invocation({"print": "earlier"}))
+    sent = invocation({"print": "hello\nworld"}, tail=True)
+    lines = (await sandbox.invoke(sent)).log_tail.decode().splitlines()
+    assert lines[:4] == [
+        f"START RequestId: {sent.request_id} Version: $LATEST",
+        "hello",
+        "world",
+        f"END RequestId: {sent.request_id}",
+    ]
+    assert re.fullmatch(
+        rf"REPORT RequestId: {sent.request_id}\tDuration: \d+\.\d\d ms\tBilled Duration: \d+ ms\t"
+        r"Memory Size: 128 MB\tMax Memory Used: [1-9]\d* MB\t",
+        lines[4],
+    )
+
+
+async def test_the_stream_tells_the_sandboxes_life(lab: Lab) -> None:
+    sandbox = await lab.ready()
+    await sandbox.invoke(invocation({"print": "hi"}))
+    kinds = [line.split()[0] for line in await lab.log(sandbox)]
+    assert kinds == ["INIT_START", "START", "hi", "END", "REPORT"]
+
+
+async def test_what_threads_print_at_once_is_all_there(lab: Lab) -> None:
+    sandbox = await lab.ready()
+    await sandbox.invoke(invocation({"threads": 1}))
+    lines = [line for line in await lab.log(sandbox) if "line" in line]
+    assert "".join(lines).count("line") == 1200
+
+
+async def test_json_format_tells_events(lab: Lab) -> None:
+    source = "import logging\ndef handler(e, c):\n logging.getLogger().warning('careful')\n"
+    sandbox = await lab.ready(source, log_format="JSON")
+    await sandbox.invoke(invocation({}))
+    events = [json.loads(line) for line in await lab.log(sandbox)]
+    assert [event.get("type") or event["message"] for event in events] == [
+        "platform.initStart",
+        "platform.start",
+        "careful",
+        "platform.report",
+    ]
+
+
+# --- what goes wrong in the handler ---------------------------------------------------------------------------
+async def test_a_handlers_error_is_its_own_document_and_the_sandbox_goes_on(lab: Lab) -> None:
+    sandbox = await lab.ready()
+    sent = invocation({"raise": "boom"}, tail=True)
+    result = await sandbox.invoke(sent)
+    document = error(result)
+    assert (document["errorType"], document["errorMessage"], document["requestId"]) == (
+        "KeyError",
+        "'boom'",
+        sent.request_id,
+    )
+    assert "[ERROR] KeyError: 'boom'\nTraceback" in result.log_tail.decode()
+    assert "Status" not in result.log_tail.decode()
+    assert sandbox.reusable
+
+
+async def test_an_error_as_long_as_a_book_is_passed_on(lab: Lab) -> None:
+    sandbox = await lab.ready()
+    assert len(error(await sandbox.invoke(invocation({"raise": "x" * 900_000})))["errorMessage"]) == 900_002
+
+
+async def test_a_payload_that_is_no_json_is_the_runtimes_error(lab: Lab) -> None:
+    sandbox = await lab.ready()
+    assert error(await sandbox.invoke(invocation(b"no json")))["errorType"] == "Runtime.UnmarshalError"
+
+
+async def test_an_oversized_response_costs_the_answer_not_the_sandbox(lab: Lab) -> None:
+    sandbox = await lab.ready()
+    result = await sandbox.invoke(invocation({"size": 7_000_000}))
+    assert error(result) == {
+        "errorMessage": "Response payload size exceeded maximum allowed payload size (6291556 bytes).",
+        "errorType": "Function.ResponseSizeTooLarge",
+    }
+    assert (await sandbox.invoke(invocation("next"))).payload == b'"next"'
+
+
+# --- timeout, crash, memory -----------------------------------------------------------------------------------
+async def test_a_timeout_ends_the_sandbox(lab: Lab) -> None:
+    sandbox = await lab.ready(timeout_s=1)
+    sent = invocation({"print": "so far", "sleep": 30}, tail=True)
+    result = await sandbox.invoke(sent)
+    assert error(result) == {
+        "errorType": "Sandbox.Timedout",
+        "errorMessage": f"RequestId: {sent.request_id} Error: Task timed out after 1.00 seconds",
+    }
+    tail = result.log_tail.decode()
+    assert f"Z {sent.request_id} Task timed out after 1.00 seconds\n\nEND RequestId" in tail
+    assert "\tDuration: 1000.00 ms\tBilled Duration: 1000 ms\t" in tail
+    assert "\tStatus: timeout\t" in tail
+    assert (sandbox.state, sandbox.reusable, result.billed_ms) == (SandboxState.STOPPED, False, 1000)
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ({"exit": 0}, "Runtime exited without providing a reason"),
+        ({"exit": 3}, "Runtime exited with error: exit status 3"),
+        ({"signal": 9}, "Runtime exited with error: signal: killed"),
+        ({"signal": 11}, "Runtime exited with error: signal: segmentation fault"),
+    ],
+)
+async def test_a_crash_ends_the_sandbox(lab: Lab, event: dict[str, int], message: str) -> None:
+    sandbox = await lab.ready()
+    sent = invocation(event, tail=True)
+    result = await sandbox.invoke(sent)
+    assert error(result) == {
+        "errorType": "Runtime.ExitError",
+        "errorMessage": f"RequestId: {sent.request_id} Error: {message}",
+    }
+    assert f"RequestId: {sent.request_id} Error: {message}\nRuntime.ExitError\nEND" in result.log_tail.decode()
+    assert sandbox.state is SandboxState.STOPPED
+
+
+async def test_more_memory_than_allowed_is_out_of_memory(lab: Lab) -> None:
+    if any("memory" in sentence for sentence in lab.supervisor.missing):
+        pytest.skip("no memory limit on this host")
+    sandbox = await lab.ready()
+    result = await sandbox.invoke(invocation({"grow_mb": 400}, tail=True))
+    assert error(result)["errorType"] == "Runtime.OutOfMemory"
+    assert error(result)["errorMessage"].endswith(" Error: Runtime exited with error: signal: killed")
+    assert "\tStatus: error\tError Type: Runtime.OutOfMemory\t" in result.log_tail.decode()
+    assert re.search(r"Max Memory Used: 12[5-8] MB", result.log_tail.decode())
+
+
+# --- Init -----------------------------------------------------------------------------------------------------
+async def test_init_errors_are_told_by_the_first_invocation(lab: Lab) -> None:
+    sandbox = lab.sandbox("import nope\n")
+    await sandbox.initialize()
+    assert (sandbox.state, sandbox.process) == (SandboxState.INIT_FAILED, None)
+    result = await sandbox.invoke(invocation({}))
+    assert (error(result)["errorType"], error(result)["requestId"]) == ("Runtime.ImportModuleError", "")
+    assert (result.detail, sandbox.state) == ("Runtime.ImportModuleError", SandboxState.STOPPED)
+    words = [line.partition(" ")[0] for line in await lab.log(sandbox)]
+    own = [word for word in words if not word.startswith(("[", "Traceback"))]
+    assert own == ["INIT_START", "INIT_REPORT", "INIT_REPORT", "START", "RequestId:", "END", "REPORT"]
+
+
+async def test_an_init_that_takes_too_long_is_repeated_under_the_functions_timeout(lab: Lab) -> None:
+    sandbox = lab.sandbox("import time\ntime.sleep(1.5)\n" + HANDLER, init_s=0.8, timeout_s=6)
+    await sandbox.initialize()
+    assert sandbox.state is SandboxState.INIT_FAILED
+    result = await sandbox.invoke(invocation("x"))
+    assert (result.payload, sandbox.state) == (b'"x"', SandboxState.READY)
+    assert result.billed_ms > 1500
+    log = await lab.log(sandbox)
+    assert "INIT_REPORT Init Duration: 800.00 ms\tPhase: init\tStatus: timeout\n" in log
+    assert not any("Init Duration" in line for line in log if line.startswith("REPORT"))
+
+
+async def test_an_init_longer_than_the_functions_timeout_times_out(lab: Lab) -> None:
+    sandbox = lab.sandbox("import time\ntime.sleep(20)\n", init_s=0.3, timeout_s=1)
+    await sandbox.initialize()
+    result = await sandbox.invoke(invocation("x"))
+    assert error(result)["errorType"] == "Sandbox.Timedout"
+    assert "INIT_REPORT Init Duration: 1000.00 ms\tPhase: invoke\tStatus: timeout\n" in await lab.log(sandbox)
+
+
+async def test_an_exit_during_init_is_an_exit_error(lab: Lab) -> None:
+    sandbox = lab.sandbox("import os\nos._exit(5)\n")
+    await sandbox.initialize()
+    message = error(await sandbox.invoke(invocation({})))["errorMessage"]
+    assert message.endswith(" Error: Runtime exited with error: exit status 5")
+
+
+async def test_a_sandbox_that_was_never_initialised_inits_inside_the_invocation(lab: Lab) -> None:
+    sandbox = lab.sandbox()
+    assert (await sandbox.invoke(invocation(1))).payload == b"1"
+
+
+# --- between invocations --------------------------------------------------------------------------------------
+async def test_a_runtime_that_dies_idle_is_replaced_inside_the_next_invocation(lab: Lab) -> None:
+    sandbox = await lab.ready()
+    assert (await sandbox.invoke(invocation({"die_later": 0.05}))).outcome is Outcome.OK
+    await until(lambda: not sandbox.reusable)
+    result = await sandbox.invoke(invocation({"count": 1}))
+    assert (result.payload, sandbox.state) == (b"1", SandboxState.READY)
+
+
+async def test_a_runtime_that_never_asks_again_is_ended_by_the_timeout(lab: Lab) -> None:
+    sandbox = await lab.ready(timeout_s=1)
+    assert (await sandbox.invoke(invocation({"hang_after": 1}))).outcome is Outcome.OK
+    assert sandbox.reusable
+    result = await sandbox.invoke(invocation({"count": 1}))
+    assert (result.payload, sandbox.state) == (b"1", SandboxState.READY)
+
+
+# --- Shutdown -------------------------------------------------------------------------------------------------
+async def test_shutdown_ends_a_running_invocation(lab: Lab) -> None:
+    sandbox = await lab.ready()
+    running = asyncio.create_task(sandbox.invoke(invocation({"sleep": 30})))
+    await until(lambda: sandbox.state is SandboxState.INVOKING)
+    await sandbox.shutdown("failure")
+    assert (await running).outcome is Outcome.LOST
+    assert sandbox.state is SandboxState.STOPPED
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.004, 0.02])
+async def test_shutdown_during_init_leaves_nothing(lab: Lab, after_s: float) -> None:
+    sandbox = lab.sandbox("import time\ntime.sleep(30)\n")
+    starting = asyncio.create_task(sandbox.initialize())
+    await asyncio.sleep(after_s)
+    await sandbox.shutdown("spindown")
+    await starting
+    assert (sandbox.state, sandbox.process) == (SandboxState.STOPPED, None)
+
+
+async def test_a_cancelled_invocation_takes_its_sandbox_with_it(lab: Lab) -> None:
+    sandbox = await lab.ready()
+    running = asyncio.create_task(sandbox.invoke(invocation({"sleep": 30})))
+    await until(lambda: sandbox.state is SandboxState.INVOKING)
+    assert sandbox.process is not None
+    pid = sandbox.process.pid
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert sandbox.state is SandboxState.STOPPED
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+async def test_bills_say_what_ran(lab: Lab) -> None:
+    sandbox = await lab.ready(timeout_s=1)
+    for event in ({}, {"raise": "x"}, {"sleep": 9}):
+        await sandbox.invoke(invocation(event))
+    await lab.services.bills.close()
+    (file,) = (lab.root / "blobs" / "bills").glob("*/*.jsonl")
+    bills = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [(bill["status"], bill["cold"]) for bill in bills] == [
+        ("success", True),
+        ("error", False),
+        ("timeout", False),
+    ]
+    assert bills[0]["init_ms"] > 0 == bills[1]["init_ms"]
+    assert bills[2]["billed_ms"] == 1000
+
+
+async def test_the_life_is_the_same_as_a_plain_process(lab: Lab) -> None:
+    plain = await Supervisor.create(want="process", platform=None, pool=0, log=logging.getLogger(__name__))
+    try:
+        lab.supervisor, isolated = plain, lab.supervisor
+        sandbox = await lab.ready(timeout_s=1)
+        assert (await sandbox.invoke(invocation("x"))).payload == b'"x"'
+        assert error(await sandbox.invoke(invocation({"sleep": 30})))["errorType"] == "Sandbox.Timedout"
+        assert (
+            error(await lab.sandbox("import nope\n").invoke(invocation()))["errorType"] == "Runtime.ImportModuleError"
+        )
+        lab.supervisor = isolated
+    finally:
+        await plain.close()
+
+
+async def until(condition: Any, limit_s: float = 10.0) -> None:
+    end_s = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end_s
+        await asyncio.sleep(0.005)
