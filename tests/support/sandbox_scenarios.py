@@ -20,9 +20,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+from workers.host import probe
 from workers.sandbox.supervisor import (
     IsolationUnavailable,
     Mount,
@@ -256,6 +259,20 @@ async def abandoned(supervisor: Supervisor, code: Path) -> Answer:
     return {}
 
 
+async def findings(supervisor: Supervisor, code: Path) -> Answer:
+    """What `hearth doctor` would say, asked while a sandbox of this very process runs."""
+    process = await supervisor.spawn(a_spec("bystander", code, "import time; time.sleep(60)"))
+    found = await asyncio.to_thread(probe, SimpleNamespace(isolation="auto"))  # type: ignore[arg-type]
+    demanding = await asyncio.to_thread(probe, SimpleNamespace(isolation="full"))  # type: ignore[arg-type]
+    undisturbed = not process.exited.done()
+    await process.stop()
+    return {
+        "findings": {finding.name: asdict(finding) for finding in found},
+        "level when full is demanded": demanding[-1].status,
+        "bystander undisturbed": undisturbed,
+    }
+
+
 async def level(_supervisor: Supervisor, _code: Path) -> Answer:
     return {}
 
@@ -360,7 +377,7 @@ def _host_address() -> str:
 
 
 _SCENARIOS: dict[str, Callable[[Supervisor, Path], Awaitable[Answer]]] = {
-    f.__name__: f for f in (attacks, endings, limits, leaks, cancellation, staging, abandoned, level)
+    f.__name__: f for f in (attacks, endings, limits, leaks, cancellation, staging, abandoned, findings, level)
 }
 
 

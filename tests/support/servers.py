@@ -12,9 +12,11 @@ import sys
 import time
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 from hearth.embedded.process import end_with
 from hearth.embedded.rabbitmq import server_script
+from tests.support.processes import command_of, descendants
 
 #: RabbitMQ's boot on a loaded machine
 _START_S = 150.0
@@ -71,9 +73,14 @@ class PrivateServers:
             "HEARTH_COORDINATION_URL": self.coordination_url,
         }
 
-    def pids(self) -> dict[str, int]:
-        """broker, state, coordination -> pid: for tests that kill one."""
-        return json.loads((self._data / "run" / "stack.json").read_text())["running"]["processes"]
+    def pid(self, name: str) -> int:
+        """Process of the broker, the state or the coordination server, for tests that kill one."""
+        url = urlsplit(getattr(self, f"{name}_url"))
+        for pid, _ in descendants(self._process.pid):
+            command = command_of(pid)
+            if ("beam" in command.partition(" ")[0]) if name == "broker" else f"{url.hostname}:{url.port} " in command:
+                return pid
+        raise LookupError(f"{name} is not among {descendants(self._process.pid)}")
 
     def _first_line(self) -> dict[str, str]:
         stdout = self._process.stdout

@@ -17,6 +17,7 @@ from typing import Any, Self
 from hearth.embedded.process import end_with
 from hearth.embedded.stackfile import free_port
 from tests.support.functions import zip_of
+from tests.support.processes import children
 from tests.support.servers import PrivateServers
 
 _START_S = 90.0
@@ -84,7 +85,7 @@ class PlatformStack:
     def pids(self, kind: str) -> list[int]:
         """`gateway`, `fleet`: the service's own process; `worker`: the fleet's children, oldest first."""
         if kind == "worker":
-            return _children(self._processes["fleet"].pid)
+            return children(self._processes["fleet"].pid)
         return [self._processes[kind].pid]
 
     def kill(self, kind: str, number: int = 0) -> int:
@@ -181,13 +182,3 @@ class PlatformStack:
             "HEARTH_DRAIN_SECONDS": 10,
         } | {f"HEARTH_{name.upper()}": value for name, value in self._settings.items()}
         return self.servers.environ() | {name: str(value) for name, value in own.items()}
-
-
-def _children(pid: int) -> list[int]:
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            stat = (folder / "stat").read_text().rpartition(")")[2].split()
-            if int(stat[1]) == pid:
-                found.append((int(stat[19]), int(folder.name)))
-    return [child for _, child in sorted(found)]

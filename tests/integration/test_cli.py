@@ -1,0 +1,136 @@
+"""The commands for functions, as processes of their own against a running platform."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import hearth
+from tests.support.functions import zip_of
+from tests.support.stack import PlatformStack
+
+_SOURCE = """
+import os
+def handler(event, context):
+    print("got", event)
+    if event.get("fail"):
+        raise ValueError("as told")
+    return {"event": event, "greeting": os.environ.get("GREETING"), "memory": context.memory_limit_in_mb}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / f"fn-{uuid.uuid4().hex[:8]}"
+    made.mkdir()
+    (made / "app.py").write_text(_SOURCE)
+    return made
+
+
+def test_deployed_folder_answers_with_its_configuration(stack: PlatformStack, folder: Path) -> None:
+    options = ("--memory", "256", "--env", "GREETING=hi")
+    deployed = hearth("deploy", str(folder), *options, "--json", env=stack.environ())
+    assert deployed.returncode == 0, deployed.stderr
+    configuration = json.loads(deployed.stdout)
+    assert (configuration["FunctionName"], configuration["Handler"]) == (folder.name, "app.handler")
+
+    answer = hearth("invoke", folder.name, '{"n": 1}', "--tail", env=stack.environ())
+
+    assert json.loads(answer.stdout) == {"event": {"n": 1}, "greeting": "hi", "memory": "256"}
+    assert "got {'n': 1}" in answer.stderr
+    assert "REPORT RequestId" in answer.stderr
+
+
+def test_deploying_again_updates_the_code_and_keeps_the_rest(stack: PlatformStack, folder: Path) -> None:
+    hearth("deploy", str(folder), "--env", "GREETING=hi", env=stack.environ())
+    (folder / "app.py").write_text(_SOURCE.replace('"greeting"', '"word"'))
+
+    assert hearth("deploy", str(folder), env=stack.environ()).returncode == 0
+
+    assert json.loads(hearth("invoke", folder.name, "{}", env=stack.environ()).stdout)["word"] == "hi"
+
+
+def test_zip_file_is_deployed_under_a_given_name(stack: PlatformStack, tmp_path: Path) -> None:
+    archive = tmp_path / "code.zip"
+    archive.write_bytes(zip_of(None, main__py="def lambda_handler(event, context):\n    return 'from main'\n"))
+    name = f"zip-{uuid.uuid4().hex[:8]}"
+    assert hearth("deploy", str(archive), "--name", name, env=stack.environ()).returncode == 0
+    assert hearth("invoke", name, env=stack.environ()).stdout == '"from main"\n'
+
+
+def test_function_error_is_exit_status_1_and_its_document_on_stdout(stack: PlatformStack, folder: Path) -> None:
+    hearth("deploy", str(folder), env=stack.environ())
+    answer = hearth("invoke", folder.name, "-", env=stack.environ(), stdin='{"fail": true}')
+    assert answer.returncode == 1
+    assert json.loads(answer.stdout)["errorMessage"] == "as told"
+    assert f"hearth logs {folder.name}" in answer.stderr
+
+
+def test_followed_log_shows_what_is_printed_later(stack: PlatformStack, folder: Path) -> None:
+    hearth("deploy", str(folder), env=stack.environ())
+    command = [sys.executable, "-m", "hearth.cli", "logs", folder.name, "--follow"]
+    with subprocess.Popen(command, env=os.environ | stack.environ(), stdout=subprocess.PIPE, text=True) as following:
+        try:
+            time.sleep(1)
+            hearth("invoke", folder.name, '{"mark": "seen-later"}', env=stack.environ())
+            assert following.stdout is not None
+            assert any("seen-later" in line for line in following.stdout)
+        finally:
+            following.terminate()
+
+
+def test_log_is_printed_once_and_in_order(stack: PlatformStack, folder: Path) -> None:
+    hearth("deploy", str(folder), env=stack.environ())
+    for number in range(3):
+        hearth("invoke", folder.name, json.dumps({"n": number}), env=stack.environ())
+    until = time.monotonic() + 30
+    while True:
+        lines = hearth("logs", folder.name, env=stack.environ()).stdout.splitlines()
+        printed = [line.split("got ")[1] for line in lines if "got " in line]
+        if len(printed) >= 3 or time.monotonic() > until:
+            break
+    assert printed == ["{'n': 0}", "{'n': 1}", "{'n': 2}"]
+
+
+def test_deleted_function_is_no_longer_listed(stack: PlatformStack, folder: Path) -> None:
+    hearth("deploy", str(folder), env=stack.environ())
+    assert folder.name in hearth("list", env=stack.environ()).stdout
+    assert hearth("delete", folder.name, env=stack.environ()).returncode == 0
+    assert folder.name not in hearth("list", env=stack.environ()).stdout
+    gone = hearth("invoke", folder.name, env=stack.environ())
+    assert gone.returncode == 1
+    assert "`hearth list` shows" in gone.stderr
+
+
+def test_folder_without_a_handler_names_the_option(stack: PlatformStack, tmp_path: Path) -> None:
+    (tmp_path / "other.py").write_text("x = 1\n")
+    tried = hearth("deploy", str(tmp_path), "--name", "none", env=stack.environ())
+    assert tried.returncode == 2
+    assert "--handler MODULE.FUNCTION" in tried.stderr
+
+
+def test_nobody_listening_says_how_to_start(stack: PlatformStack, tmp_path: Path) -> None:
+    environ = {"HEARTH_DATA": str(tmp_path), "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+    tried = hearth("list", env=environ)
+    assert tried.returncode == 1
+    assert "Start the platform: hearth up" in tried.stderr
+
+
+def test_env_points_the_aws_cli_at_the_platform(stack: PlatformStack) -> None:
+    name = stack.deploy(None, "def handler(event, context):\n    return event\n")
+    shell = (
+        f'eval "$({sys.executable} -m hearth.cli env)"; {Path(sys.executable).parent}/aws lambda invoke '
+        f"--function-name {name} --payload '[1]' /dev/stdout"
+    )
+    if not (Path(sys.executable).parent / "aws").exists():
+        pytest.fail("awscli is part of the extra `test`")
+    answer = subprocess.run(["bash", "-c", shell], env=os.environ | stack.environ(), capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.startswith("[1]")

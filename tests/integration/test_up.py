@@ -1,0 +1,148 @@
+"""`hearth up`: from an empty data folder to an answer, and nothing left afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hearth.embedded import stackfile
+from tests.support import places
+from tests.support.command import Terminal, hearth, up_environ
+from tests.support.processes import descendants, remaining
+from tests.support.servers import PrivateServers
+
+_READY = "Ctrl-C stops everything"
+
+
+@pytest.fixture(scope="module")
+def own_data(servers: PrivateServers) -> Iterator[Path]:
+    """A data folder that the tests here share, so that each finds what the ones before it left."""
+    with places.data_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def up(own_data: Path) -> Iterator[Terminal]:
+    with Terminal("up", env=up_environ(own_data)) as terminal:
+        terminal.wait_for(_READY)
+        yield terminal
+
+
+def running(data: Path) -> stackfile.Running:
+    found = stackfile.live(data)
+    assert found is not None
+    return found
+
+
+def wait_until_restarted(data: Path, name: str, old: int) -> None:
+    until = time.monotonic() + 60
+    while running(data).processes.get(name) in (None, old):
+        assert time.monotonic() < until, f"{name} was not started again"
+        time.sleep(0.1)
+
+
+def test_first_start_answers_and_ctrl_c_leaves_no_process(up: Terminal, own_data: Path) -> None:
+    assert 'answered {"message": "Hello, Hearth!"' in up.text
+    everything = descendants(up.process.pid)
+    assert len(everything) > 6
+
+    up.interrupt()
+
+    assert up.wait() == 0
+    assert remaining(everything) == set()
+    assert stackfile.live(own_data) is None
+
+
+def test_second_start_finds_the_functions_of_the_first(up: Terminal, own_data: Path) -> None:
+    assert "deploying" not in up.text
+    listed = hearth("list", "--json", env=up_environ(own_data))
+    assert [function["FunctionName"] for function in json.loads(listed.stdout)] == ["hello"]
+
+
+def test_another_up_on_the_same_data_says_so(up: Terminal, own_data: Path) -> None:
+    second = hearth("up", env=up_environ(own_data))
+    assert second.returncode == 1
+    assert f"already runs on {own_data} (pid {up.process.pid})" in second.stderr
+
+
+def test_killed_up_takes_every_process_along(up: Terminal) -> None:
+    everything = descendants(up.process.pid)
+    os.kill(up.process.pid, signal.SIGKILL)
+    assert remaining(everything, within_s=40) == set()
+
+
+@pytest.mark.parametrize("name", ["gateway", "fleet", "broker", "state", "coordination"])
+def test_killed_process_is_started_again_and_functions_answer(up: Terminal, own_data: Path, name: str) -> None:
+    old = running(own_data).processes[name]
+    os.kill(old, signal.SIGKILL)
+    wait_until_restarted(own_data, name, old)
+
+    until = time.monotonic() + 60
+    while (answer := hearth("invoke", "hello", env=up_environ(own_data))).returncode:
+        assert time.monotonic() < until, answer.stderr + up.text
+    assert json.loads(answer.stdout)["message"] == "Hello, world!"
+
+
+def test_second_ctrl_c_ends_everything_at_once(up: Terminal) -> None:
+    everything = descendants(up.process.pid)
+    up.interrupt()
+    up.wait_for("stopping in order")
+    time.sleep(1.1)  # an earlier one counts as the same signal
+    if up.process.poll() is None:
+        up.interrupt()
+    up.wait()
+    assert remaining(everything, within_s=5) == set()
+
+
+def test_ctrl_c_while_starting_leaves_no_process(own_data: Path) -> None:
+    with Terminal("up", env=up_environ(own_data)) as terminal:
+        terminal.wait_for("starting RabbitMQ")
+        time.sleep(0.5)
+        everything = descendants(terminal.process.pid)
+        terminal.interrupt()
+        terminal.wait()
+        assert remaining(everything, within_s=5) == set()
+
+
+def test_detached_up_shows_status_and_down_stops_it(own_data: Path) -> None:
+    environ = up_environ(own_data)
+    started = hearth("up", "--detach", env=environ)
+    try:
+        assert started.returncode == 0, started.stderr
+        everything = descendants(running(own_data).pid)
+        status = hearth("status", "--json", env=environ)
+        found = json.loads(status.stdout)
+        assert status.returncode == 0
+        assert found["status"] == "ready"
+        assert set(found["processes"]) == {"broker", "state", "coordination", "gateway", "fleet"}
+        assert len(found["workers"]) == 1
+        assert found["functions"] == ["hello"]
+    finally:
+        down = hearth("down", env=environ)
+    assert down.returncode == 0
+    assert remaining(everything, within_s=5) == set()
+    assert hearth("status", env=environ).returncode == 1
+
+
+def test_configured_servers_are_used_instead_of_own_ones(servers: PrivateServers) -> None:
+    with places.data_folder() as data:
+        environ = up_environ(data) | servers.environ()
+        with Terminal("up", env=environ) as terminal:
+            terminal.wait_for(_READY)
+            assert set(running(data).processes) == {"gateway", "fleet"}
+            assert not (data / "rabbitmq").exists()
+            terminal.interrupt()
+            terminal.wait()
+
+
+def test_taken_port_names_the_variable(servers: PrivateServers, own_data: Path) -> None:
+    port = servers.broker_url.rpartition(":")[2].split("/")[0]
+    tried = hearth("up", env=up_environ(own_data) | servers.environ() | {"HEARTH_PORT": port})
+    assert tried.returncode == 1
+    assert f"Port {port} of 127.0.0.1 is taken. Choose another: export HEARTH_PORT=PORT" in tried.stdout
