@@ -7,7 +7,7 @@ import contextlib
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.text import Text
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from workers.host import Finding
 
 _MARKS = {"ok": ("✓", "green"), "degraded": ("!", "yellow"), "missing": ("✗", "bold red")}
+#: the finding that sums isolation up
+_LEVEL = "isolation level"
 #: the embedded servers' files and the functions' code need room
 _LEAST_FREE_MB = 500
 
@@ -39,11 +41,18 @@ def problems(settings: Settings) -> list[Finding]:
 
 
 def summary(found: list[Finding]) -> str:
-    """One line: the isolation level, and how much is amiss."""
-    level = next((finding.detail for finding in found if finding.name == "isolation level"), "")
-    amiss = [finding.name for finding in found if finding.status != "ok"]
-    text = f"isolation {level}" if level else "looked at this host"
-    return text + (f"; not as it should be: {', '.join(amiss)} (hearth doctor)" if amiss else "")
+    """One line: the isolation level with what it lacks, and how much else is amiss."""
+    level = next((finding.detail for finding in found if finding.name == _LEVEL), "unknown")
+    amiss = [finding.name for finding in found if finding.status != "ok" and finding.name != _LEVEL]
+    return f"isolation {level}" + (f" See `hearth doctor`: {', '.join(amiss)}." if amiss else "")
+
+
+def refusal(found: list[Finding]) -> str:
+    """Why functions can't run as the settings want it; empty if they can."""
+    for one in found:
+        if one.name == _LEVEL and one.status == "missing":
+            return f"{one.meaning} {one.detail}" + (f"\nTry: {one.remedy}" if one.remedy else "")
+    return ""
 
 
 def doctor(json: Annotated[bool, typer.Option("--json", help="For programs: JSON on stdout.")] = False) -> None:
@@ -71,7 +80,9 @@ def _print(finding: Finding) -> None:
             out.print(Text.assemble("    mend it: ", (finding.remedy, "bold")))
 
 
-def _finding(name: str, status: str, meaning: str, remedy: str, detail: str) -> Finding:
+def _finding(
+    name: str, status: Literal["ok", "degraded", "missing"], meaning: str, remedy: str, detail: str
+) -> Finding:
     from workers.host import Finding
 
     return Finding(name=name, status=status, meaning=meaning, remedy=remedy, detail=detail)

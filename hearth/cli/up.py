@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from hearth.cli import endpoint, example
-from hearth.cli.doctor import problems, summary
+from hearth.cli.doctor import problems, refusal, summary
 from hearth.cli.health import health
 from hearth.cli.logview import LogView
 from hearth.cli.service_unit import ServiceUnit
@@ -97,6 +97,8 @@ class Up:
 
     async def _examine(self) -> str:
         findings = await asyncio.to_thread(problems, self._settings)
+        if why := refusal(findings):
+            raise StartFailed(why)
         return summary(findings)
 
     async def _start_servers(self, stack: Stack) -> Settings:
