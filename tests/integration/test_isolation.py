@@ -157,6 +157,23 @@ def test_full_isolation_asked_by_name_is_refused_with_the_reasons(
     assert all(word in answer["message"] for word in ("isolation level full is not available here", *identity.missing))
 
 
+@pytest.mark.parametrize("identity", _identities(), ids=str)
+def test_doctor_names_what_is_missing_and_the_command_that_mends_it(
+    identity: Identity, request: pytest.FixtureRequest
+) -> None:
+    answer = _answer(identity, request, "findings")
+    findings = answer["findings"]
+    statuses = {"full": "ok", "reduced": "degraded", "process": "degraded"}
+    assert findings["isolation level"]["status"] == statuses[answer["level"]]
+    assert answer["level when full is demanded"] == ("ok" if answer["level"] == "full" else "missing")
+    if "refused" in identity.name:
+        assert findings["user namespaces"]["remedy"] == "sudo sysctl -w user.max_user_namespaces=28633"
+    if "No memory limit" in identity.missing:
+        assert findings["memory limit"]["remedy"].startswith("sudo install -d -o ")
+    assert all(finding["meaning"] and finding["detail"] for finding in findings.values())
+    assert answer["bystander undisturbed"]
+
+
 @pytest.mark.parametrize("identity", _ISOLATED, ids=str)
 def test_function_that_tries_to_get_out_is_refused_everything(
     identity: Identity, request: pytest.FixtureRequest
@@ -245,6 +262,7 @@ def test_code_below_a_private_folder_is_found_and_its_replacement_too(
 def test_worker_killed_outright_takes_its_sandboxes_along(
     identity: Identity, want: str, request: pytest.FixtureRequest
 ) -> None:
+    folders = set(_sandbox_folders())
     with _start(identity, request, "abandoned", want) as process:
         assert process.stdout is not None
         started = json.loads(process.stdout.readline())
@@ -255,9 +273,17 @@ def test_worker_killed_outright_takes_its_sandboxes_along(
     while alive := [pid for pid in pids if _runs(pid)]:
         assert time.monotonic() < give_up_at, f"still there: {alive}"
         time.sleep(0.02)
+    # Others may come and go beside us; none of those that were made may stay.
+    while set(_sandbox_folders()) - folders:
+        assert time.monotonic() < give_up_at
+        time.sleep(0.02)
     # What its cgroups leave, the next worker of the same user removes.
     _answer(identity, request, "level", want)
-    assert not [group for group in _worker_groups() if not Path("/proc", group.name).exists()]
+    assert not [group for group in _worker_groups() if not Path("/proc", group.name.split("-")[0]).exists()]
+
+
+def _sandbox_folders() -> Iterator[Path]:
+    return Path(tempfile.gettempdir()).glob("hearth-sandbox-*")
 
 
 def _runs(pid: int) -> bool:
@@ -269,4 +295,4 @@ def _runs(pid: int) -> bool:
 
 def _worker_groups() -> list[Path]:
     found = hierarchies(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
-    return [group for h in found for group in h.group.glob("hearth/*") if group.name.isdigit()]
+    return [group for h in found for group in h.group.glob("hearth/*-*")]

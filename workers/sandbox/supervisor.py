@@ -50,7 +50,8 @@ Log = logging.Logger | logging.LoggerAdapter[Any]
 class Supervisor:
     """Spawns sandboxes at one level for the life of a worker. Make it with `create`, end it with `close`.
 
-    level: what every sandbox gets. missing: sentences, which limits this level lacks here and why.
+    level: what every sandbox gets. missing: sentences, which limits this level lacks here and why. host, mode and
+    no_limit (controller -> why it can't be limited) are the facts behind them.
     """
 
     def __init__(
@@ -58,7 +59,9 @@ class Supervisor:
     ) -> None:
         self.level = IsolationLevel.PROCESS
         self.missing: tuple[str, ...] = ()
-        self._mode = mode
+        self.host = host
+        self.mode = mode
+        self.no_limit = tree.missing
         self._tree = tree
         self._platform = platform
         self._log = log
@@ -176,14 +179,14 @@ class Supervisor:
             "tasks": [str(file) for file in parts.cgroup.tasks_files],
             "unified": str(parts.cgroup.unified) if parts.cgroup.unified else None,
         }
-        request |= self._isolated(spec) if self._mode.namespaces else self._plain(spec, process)
+        request |= self._isolated(spec) if self.mode.namespaces else self._plain(spec, process)
         client = await self._running_client()
         process.outer_pid, (process.output_fd, info, *listeners) = await client.spawn(request, process.ended)
         sockets = [socket.socket(fileno=descriptor) for descriptor in listeners]
         try:
-            if self._mode.namespaces:
+            if self.mode.namespaces:
                 process.listener = sockets[0]
-            if self._platform is not None and self._mode.namespaces:
+            if self._platform is not None and self.mode.namespaces:
                 parts.relay = PlatformRelay(sockets[1], self._platform)
                 await parts.relay.start()
             await process.meet_inner(info)
@@ -192,9 +195,9 @@ class Supervisor:
 
     def _isolated(self, spec: SandboxSpec) -> dict[str, Any]:
         platform = self._platform is not None
-        options = command.bubblewrap_options(spec, self._mode, usr_links=self._usr_links, platform=platform)
+        options = command.bubblewrap_options(spec, self.mode, usr_links=self._usr_links, platform=platform)
         encoded = [{"source": str(word.path)} if isinstance(word, command.Source) else word for word in options]
-        return {"options": encoded, "command": command.command_inside(spec, self._mode)}
+        return {"options": encoded, "command": command.command_inside(spec, self.mode)}
 
     def _plain(self, spec: SandboxSpec, process: SandboxProcess) -> dict[str, Any]:
         process.listener = socket.create_server(("127.0.0.1", 0))
@@ -206,7 +209,12 @@ class Supervisor:
             endpoint_url="http://{}:{}".format(*self._platform) if self._platform else None,
             temporary_dir=process.parts.temporary_dir,
         )
-        return {"command": words, "environment": environment, "directory": str(spec.code_dir)}
+        return {
+            "command": words,
+            "environment": environment,
+            "directory": str(spec.code_dir),
+            "temporary_dir": str(process.parts.temporary_dir),
+        }
 
     async def _running_client(self) -> SpawnerClient:
         """A spawner that died (the kernel's OOM killer, an operator) is replaced by the next spawn."""

@@ -1,7 +1,8 @@
 """Memory, CPU and pids limits of sandboxes through cgroups, version 1, 2 or the hybrid of both.
 
-Each worker has one parent group `hearth/<worker pid>` below its own group in every hierarchy it may write to, and
-in it one group per sandbox. Everything is removed again; what a killed worker left is removed by the next one.
+Each worker has one parent group `hearth/<worker pid>-<random>` below its own group in every hierarchy it may
+write to, and in it one group per sandbox. Everything is removed again; what a killed worker left is removed by
+the next one.
 Source: the kernel's Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import signal
 import time
 from collections.abc import Iterable, Mapping
@@ -20,6 +22,8 @@ CONTROLLERS = ("memory", "cpu", "pids")
 _CPU_PERIOD_US = 100_000
 #: v2 forbids processes in a group that hands controllers to children: ours move to this leaf.
 _PROCESSES_LEAF = "processes"
+#: marks of the parent groups that this process has made
+_MARKS: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,9 +259,14 @@ def _v2_parent(group: Path, worker_pid: int, controllers: Iterable[str]) -> Path
 def _make_parent(home: Path, worker_pid: int) -> Path:
     home.mkdir(exist_ok=True)
     for other in _listed(home):
-        if other.name.isdigit() and (int(other.name) == worker_pid or not Path("/proc", other.name).exists()):
+        pid, _, mark = other.name.partition("-")
+        # Our own pid with a mark that this process did not make: a dead worker's, whose number came back.
+        left = mark not in _MARKS if pid == str(worker_pid) else not Path("/proc", pid).exists()
+        if pid.isdigit() and mark and left:
             remove_tree(other)
-    parent = home / str(worker_pid)
+    mark = secrets.token_hex(4)
+    _MARKS.add(mark)
+    parent = home / f"{worker_pid}-{mark}"
     parent.mkdir()
     return parent
 

@@ -37,12 +37,14 @@ class Mode:
 
     namespaces: False is level `process`. user_namespace: False only when the worker is root and the host refuses
     user namespaces. own_uid: each sandbox has a host uid of its own (root only). seccomp: a filter is installed.
+    tmp_size: /tmp is bounded.
     """
 
     namespaces: bool
     user_namespace: bool
     own_uid: bool
     seccomp: bool
+    tmp_size: bool
 
 
 def environment_of(spec: SandboxSpec, *, runtime_api: str, endpoint_url: str | None) -> dict[str, str]:
@@ -70,7 +72,9 @@ def bubblewrap_options(
     for name, target in usr_links.items():
         options += ["--symlink", target, f"/{name}"] if target else ["--ro-bind", f"/{name}", f"/{name}"]
     options += ["--proc", "/proc", "--dev", "/dev"]
-    options += ["--size", str(spec.ephemeral_mb << 20), "--perms", "1777", "--tmpfs", "/tmp"]
+    if mode.tmp_size:
+        options += ["--size", str(spec.ephemeral_mb << 20)]
+    options += ["--perms", "1777", "--tmpfs", "/tmp"]
     # Made explicitly, because bwrap makes missing parents 0700.
     options += ["--perms", "0755", "--dir", "/var", "--ro-bind", Source(spec.code_dir), CODE_TARGET]
     for mount in spec.mounts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal
 
@@ -13,15 +14,19 @@ from workers.sandbox.isolation.spec import IsolationLevel, IsolationUnavailable,
 
 Want = Literal["auto", "full", "reduced", "process"]
 
-PLAIN = Mode(namespaces=False, user_namespace=False, own_uid=False, seccomp=False)
+PLAIN = Mode(namespaces=False, user_namespace=False, own_uid=False, seccomp=False, tmp_size=False)
 
 
 class Host:
-    """What this process has to work with, looked up once. no_seccomp: why there is no filter, or empty."""
+    """What this process has to work with, looked up once.
+
+    tmp_size: bwrap can bound /tmp (since 0.7). no_seccomp: why there is no filter, or empty.
+    """
 
     def __init__(self) -> None:
         self.root = os.geteuid() == 0
         self.bwrap = shutil.which("bwrap")
+        self.tmp_size = self.bwrap is not None and "--size" in _help_of(self.bwrap)
         self.filter, self.no_seccomp = _seccomp()
 
     def modes(self) -> Sequence[Mode]:
@@ -29,7 +34,9 @@ class Host:
         if self.bwrap is None:
             return ()
         users = [(True, True), (False, True), (True, False), (False, False)] if self.root else [(True, False)]
-        return [Mode(True, user_namespace, own_uid, bool(self.filter)) for user_namespace, own_uid in users]
+        return [
+            Mode(True, user_namespace, own_uid, bool(self.filter), self.tmp_size) for user_namespace, own_uid in users
+        ]
 
 
 async def best_mode(host: Host, want: Want, attempt: Callable[[Mode], Awaitable[None]]) -> tuple[Mode, tuple[str, ...]]:
@@ -72,6 +79,8 @@ def level_of(
             missing.append("Sandboxes share the worker's user id.")
         if not mode.seccomp:
             missing.append(f"System calls are not filtered: {host.no_seccomp}.")
+        if not mode.tmp_size:
+            missing.append("No /tmp limit: this bubblewrap is older than 0.7.")
     missing += [f"No {name} limit: {why}." for name, why in no_limit.items()]
     if not mode.namespaces:
         return IsolationLevel.PROCESS, tuple(missing)
@@ -89,6 +98,10 @@ def _described(mode: Mode, *, root: bool) -> str:
     user = "with a user namespace" if mode.user_namespace else "without a user namespace"
     uid = ("under a user id of its own" if mode.own_uid else "under the worker's user id") if root else "as this user"
     return f"A sandbox {user}, {uid},"
+
+
+def _help_of(program: str) -> str:
+    return subprocess.run([program, "--help"], capture_output=True, text=True, timeout=10).stdout
 
 
 def _seccomp() -> tuple[bytes, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,8 +18,13 @@ from typing import NoReturn
 from workers.sandbox.isolation import syscalls
 
 
-def run(command: list[str], environment: Mapping[str, str], directory: str, *, info_fd: int) -> NoReturn:
-    """Start the command, report its pid on `info_fd` as bwrap does, and end with its exit code as bwrap does."""
+def run(
+    command: list[str], environment: Mapping[str, str], directory: str, *, temporary_dir: str, info_fd: int
+) -> NoReturn:
+    """Start the command, report its pid on `info_fd` as bwrap does, and end with its exit code as bwrap does.
+
+    temporary_dir is removed before that: the worker may not live to do it.
+    """
     syscalls.become_subreaper()
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -31,6 +37,7 @@ def run(command: list[str], environment: Mapping[str, str], directory: str, *, i
     os.close(info_fd)
     code = _wait_for(child)
     _kill_descendants()
+    shutil.rmtree(temporary_dir, ignore_errors=True)
     os._exit(code)
 
 

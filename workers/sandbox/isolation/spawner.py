@@ -120,7 +120,7 @@ class Spawner:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
                 if network is None:
                     plain = message["command"], message["environment"], message["directory"]
-                    reaper.run(*plain, info_fd=info_write)
+                    reaper.run(*plain, temporary_dir=message["temporary_dir"], info_fd=info_write)
                 else:
                     self._bubblewrap(message["command"], network, uid, options, info_write)
 
