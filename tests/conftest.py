@@ -7,6 +7,8 @@ Tests that need what this host lacks are skipped, but fail where CI=true.
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,9 +21,11 @@ from tests.support.stack import PlatformStack
 
 def pytest_configure(config: pytest.Config) -> None:
     """pytest's temporary folders too stay in the clone; no HEARTH_* of the caller reaches a test."""
-    if config.option.basetemp is None:
-        config.option.basetemp = str(places.SCRATCH / "tmp")
     places.SCRATCH.mkdir(exist_ok=True)
+    if config.option.basetemp is None:  # one per session: several may run at once
+        folder = tempfile.mkdtemp(prefix="tmp-", dir=places.SCRATCH)
+        config.option.basetemp = folder
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     for name in [name for name in os.environ if name.startswith(("HEARTH_", "AWS_"))]:
         if name != "AWS_CA_BUNDLE":
             del os.environ[name]

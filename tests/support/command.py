@@ -60,6 +60,7 @@ class Terminal:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """End it in order if it still runs."""
         if self.process.poll() is None:
             self.process.terminate()
             self.wait()
