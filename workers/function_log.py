@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 import uuid
 from datetime import UTC, datetime
 
@@ -22,9 +23,14 @@ from hearth.model.function import FunctionVersion
 EVENT_LIMIT_BYTES = 256 << 10
 #: LogType Tail
 TAIL_BYTES = 4096
-_READ_BYTES = 64 << 10
-#: most that one `drain` takes: more than a pipe holds, so all that was printed before; and an end for a printing loop
-_DRAIN_READS = 20
+#: a pipe's capacity: two reads of it take all that was printed before, and are an end for a printing loop
+_PIPE_BYTES = 64 << 10
+_DRAIN_READS = 2
+#: one read between other work of the worker
+_READ_BYTES = 16 << 10
+#: after a read that cost more than this, the sandbox's output waits for twice its cost: one that prints without end
+#: gets a third of the worker's time at most (its own prints block meanwhile)
+_COSTLY_S = 0.001
 _LEVELS = {"TRACE": 0, "DEBUG": 1, "INFO": 2, "WARN": 3, "WARNING": 3, "ERROR": 4, "FATAL": 5, "CRITICAL": 5}
 _INFO = _LEVELS["INFO"]
 
@@ -37,6 +43,7 @@ class FunctionLog:
         #: a JSON function's own lines below INFO are left out, as with AWS's default ApplicationLogLevel
         self._filtered = version.log_format == "JSON"
         self._fd = -1
+        self._resume: asyncio.TimerHandle | None = None
         self._partial = b""
         self._tail: bytearray | None = None
 
@@ -44,7 +51,7 @@ class FunctionLog:
     def attach(self, output_fd: int) -> None:
         """Read this pipe until `detach`; it stays its owner's to close."""
         self._fd = output_fd
-        asyncio.get_running_loop().add_reader(output_fd, self._readable)
+        self._listen()
 
     def detach(self) -> None:
         """Take what is left and let go of the pipe. Idempotent."""
@@ -55,7 +62,7 @@ class FunctionLog:
     def drain(self) -> None:
         """Take everything that is in the pipe now, an unfinished line included."""
         for _ in range(_DRAIN_READS):
-            if not self._read():
+            if not self._read(_PIPE_BYTES):
                 break
         if self._partial:
             self._emit_output(self._partial, now_ms())
@@ -63,17 +70,30 @@ class FunctionLog:
 
     def _let_go(self) -> None:
         asyncio.get_running_loop().remove_reader(self._fd)
+        if self._resume is not None:
+            self._resume.cancel()
+            self._resume = None
         self._fd = -1
 
     def _readable(self) -> None:
-        self._read()
+        began_s = time.monotonic()
+        self._read(_READ_BYTES)
+        cost_s = time.monotonic() - began_s
+        if cost_s > _COSTLY_S and self._fd >= 0:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._fd)
+            self._resume = loop.call_later(2 * cost_s, self._listen)
 
-    def _read(self) -> bool:
+    def _listen(self) -> None:
+        self._resume = None
+        asyncio.get_running_loop().add_reader(self._fd, self._readable)
+
+    def _read(self, size: int) -> bool:
         """One read; False if there is nothing (any more)."""
         if self._fd < 0:
             return False
         try:
-            data = os.read(self._fd, _READ_BYTES)
+            data = os.read(self._fd, size)
         except BlockingIOError:
             return False
         if not data:

@@ -26,7 +26,7 @@ from workers.billing import BillWriter
 from workers.runtimes import Runtime
 from workers.sandbox.sandbox import Sandbox, Services
 from workers.sandbox.state import SandboxState
-from workers.sandbox.supervisor import Supervisor
+from workers.sandbox.supervisor import Mount, SpawnFailed, Supervisor
 
 HANDLER = """
 import json, os, signal, sys, threading, time
@@ -215,6 +215,19 @@ async def test_what_threads_print_at_once_is_all_there(lab: Lab) -> None:
     assert "".join(lines).count("line") == 1200
 
 
+async def test_a_function_that_prints_without_end_does_not_hold_up_others(lab: Lab) -> None:
+    printing = await lab.ready("def handler(e, c):\n while True: print()\n", timeout_s=2)
+    quiet = await lab.ready()
+    loop = asyncio.create_task(printing.invoke(invocation()))
+    served = 0
+    while not loop.done():
+        assert (await quiet.invoke(invocation(1))).outcome is Outcome.OK
+        served += 1
+    assert error(await loop)["errorType"] == "Sandbox.Timedout"
+    print("SERVED", served)
+    assert served > 20
+
+
 async def test_json_format_tells_events(lab: Lab) -> None:
     source = "import logging\ndef handler(e, c):\n logging.getLogger().warning('careful')\n"
     sandbox = await lab.ready(source, log_format="JSON")
@@ -355,6 +368,14 @@ async def test_an_exit_during_init_is_an_exit_error(lab: Lab) -> None:
 async def test_a_sandbox_that_was_never_initialised_inits_inside_the_invocation(lab: Lab) -> None:
     sandbox = lab.sandbox()
     assert (await sandbox.invoke(invocation(1))).payload == b"1"
+
+
+async def test_a_sandbox_that_cannot_be_built_is_the_platforms_error(lab: Lab) -> None:
+    lab.runtime = replace(lab.runtime, mounts=(*lab.runtime.mounts, Mount(lab.root / "absent", "/opt")))
+    sandbox = lab.sandbox()
+    with pytest.raises(SpawnFailed):
+        await sandbox.initialize()
+    assert sandbox.state is SandboxState.STOPPED
 
 
 # --- between invocations --------------------------------------------------------------------------------------

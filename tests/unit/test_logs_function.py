@@ -62,9 +62,9 @@ async def test_lines_and_the_platforms_own_stay_in_order(printed: Printed) -> No
 
 async def test_a_line_cut_between_two_reads_is_one_event(printed: Printed) -> None:
     printed.says("hal\u00e4".encode()[:-1])
-    printed.log._read()
+    printed.log._read(1 << 16)
     printed.says("\u00e4".encode()[1:] + b"lo\n")
-    printed.log._read()
+    printed.log._read(1 << 16)
     assert await printed.messages() == ["hal\u00e4lo\n"]
 
 
@@ -85,7 +85,7 @@ async def test_a_long_line_is_split_between_characters(printed: Printed) -> None
     data = text.encode() + b"\n"
     for at in range(0, len(data), 30_000):
         printed.says(data[at : at + 30_000])
-        printed.log._read()
+        printed.log._read(1 << 16)
     first, second = await printed.messages()
     assert first.removesuffix("\n") + second == text + "\n"
     assert len(first.encode()) <= EVENT_LIMIT_BYTES + 1

@@ -32,6 +32,8 @@ _PROBE = (
 )
 _PROBE_S = 20.0
 _PIP_S = 300.0
+#: installations at once: pip mostly waits for the network
+_INSTALLS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +51,30 @@ class Interpreter:
 
 
 async def prepare(directory: Path, progress: Callable[[str], None]) -> None:
-    for interpreter in (await find_interpreters()).values():
-        target = directory / interpreter.family
+    at_once = asyncio.Semaphore(_INSTALLS)
+    async with asyncio.TaskGroup() as group:
+        for interpreter in (await find_interpreters()).values():
+            group.create_task(_prepare_one(interpreter, directory / interpreter.family, at_once, progress))
+
+
+async def _prepare_one(
+    interpreter: Interpreter, target: Path, at_once: asyncio.Semaphore, progress: Callable[[str], None]
+) -> None:
+    async with at_once:
         if _read_manifest(target) == interpreter:
-            continue
+            return
         progress(f"installing the runtime client for Python {interpreter.version}")
         try:
             await _install(interpreter, target)
         except (OSError, TimeoutError, RuntimeError) as exc:
+            if _read_manifest(target) == interpreter:
+                return  # another process was faster
+            reason = str(exc) or "timed out"
             log.warning(
                 "runtime left out",
-                extra={"action": "runtime_failed", "runtime": interpreter.family, "reason": str(exc) or "timed out"},
+                extra={"action": "runtime_failed", "runtime": interpreter.family, "reason": reason},
             )
-            progress(f"Python {interpreter.version} is left out: {exc}")
+            progress(f"Python {interpreter.version} is left out: {reason}")
 
 
 def installed(directory: Path) -> dict[str, Runtime]:
@@ -122,14 +135,21 @@ async def _install(interpreter: Interpreter, target: Path) -> None:
     building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         await _run((*_pip(interpreter), "--target", str(building), *PACKAGES), _PIP_S)
-        building.chmod(0o755)
-        (building / _MANIFEST).write_text(json.dumps(asdict(interpreter)))
-        if target.exists():
-            os.rename(target, f"{building}.old")
-        os.rename(building, target)
+        if not interpreter.has_pip:
+            # What our own pip has compiled is for our own version.
+            await _run((interpreter.executable, "-m", "compileall", "-q", str(building)), _PIP_S)
+        await asyncio.to_thread(_move_into_place, interpreter, building, target)
     finally:
         for leftover in (building, Path(f"{building}.old")):
             await asyncio.to_thread(shutil.rmtree, leftover, ignore_errors=True)
+
+
+def _move_into_place(interpreter: Interpreter, building: Path, target: Path) -> None:
+    building.chmod(0o755)
+    (building / _MANIFEST).write_text(json.dumps(asdict(interpreter)))
+    if target.exists():
+        os.rename(target, f"{building}.old")
+    os.rename(building, target)
 
 
 def _pip(interpreter: Interpreter) -> tuple[str, ...]:
