@@ -50,7 +50,8 @@ class ColdStarts:
 
     @property
     def spurious(self) -> int:
-        return self.sandboxes - self.concurrency
+        """Fewer than one a caller is no fault: a freed sandbox serves whoever waits for a new one."""
+        return max(0, self.sandboxes - self.concurrency)
 
 
 def ratio(measured: Iterable[Measured], concurrency: int, figure: str) -> Ratio:
