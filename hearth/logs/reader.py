@@ -86,11 +86,12 @@ class LogReader:
 
 
 def _group(name: str, directory: Path) -> LogGroup | None:
-    streams = [found for stream, path in layout.names_below(directory) if (found := _stream(stream, path))]
-    if not streams:
-        return None
-    created = min(stream.created_ms for stream in streams)
-    return LogGroup(name, created, sum(stream.stored_bytes for stream in streams))
+    created, stored = [], 0
+    for _, path in layout.names_below(directory):
+        parts = layout.segments(path)
+        created += [first for first, _ in parts[:1]]
+        stored += sum(_size(part) or 0 for _, part in parts)
+    return LogGroup(name, min(created), stored) if created else None
 
 
 def _stream(name: str, directory: Path) -> LogStream | None:

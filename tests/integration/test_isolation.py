@@ -185,6 +185,7 @@ def test_function_that_tries_to_get_out_is_refused_everything(
     assert (answer["no_new_privs"], answer["seccomp"]) == ("1", "2")
     assert 0 not in answer["groups"]
     assert answer["uid"] != 0
+    assert answer["descriptors"] == [0, 1, 2]
     assert not answer["environment_visible_to_host"]
 
 
@@ -280,6 +281,26 @@ def test_worker_killed_outright_takes_its_sandboxes_along(
     # What its cgroups leave, the next worker of the same user removes.
     _answer(identity, request, "level", want)
     assert not [group for group in _worker_groups() if not Path("/proc", group.name.split("-")[0]).exists()]
+
+
+def test_child_is_born_in_its_v2_group() -> None:
+    found = hierarchies(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
+    unified = next((h.group for h in found if h.version == 2 and os.access(h.group, os.W_OK)), None)
+    if unified is None:
+        pytest.skip("no cgroup v2 tree that this user may write to")
+    group = unified / f"hearth-test-{os.getpid()}"
+    group.mkdir()
+    program = (
+        "import os, sys; from workers.sandbox.isolation.syscalls import fork_into_cgroup as fork\n"
+        "if fork(os.open(sys.argv[1], os.O_RDONLY)) == 0: os.execv('/bin/cat', ['cat', '/proc/self/cgroup'])\n"
+        "sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))"
+    )
+    try:
+        command = [sys.executable, "-c", program, str(group)]
+        output = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=True, timeout=30).stdout
+    finally:
+        group.rmdir()
+    assert next(line for line in output.splitlines() if line.startswith("0::")).endswith("/" + group.name)
 
 
 def _sandbox_folders() -> Iterator[Path]:

@@ -167,11 +167,11 @@ async def test_the_context_is_the_callers(lab: Lab) -> None:
 
 
 async def test_the_environment_is_the_platforms_and_the_customers(lab: Lab) -> None:
-    sandbox = await lab.ready(environment={"STAGE": "prod", "PYTHONPATH": "/var/runtime:/var/task/lib"})
+    sandbox = await lab.ready(environment={"STAGE": "prod", "PYTHONPATH": "/var/task/lib"})
     found = json.loads((await sandbox.invoke(invocation({"env": 1}))).payload)
     assert (found["STAGE"], found["AWS_SECRET_ACCESS_KEY"], found["_HANDLER"]) == ("prod", "secret", "app.handler")
     assert found["AWS_LAMBDA_LOG_STREAM_NAME"] == sandbox.log.stream
-    assert found["PYTHONPATH"] == "/var/runtime:/var/task/lib"
+    assert found["PYTHONPATH"] == "/var/task/lib"
 
 
 async def test_every_installed_python_answers(lab: Lab, data_dir: Path) -> None:
@@ -180,6 +180,16 @@ async def test_every_installed_python_answers(lab: Lab, data_dir: Path) -> None:
         sandbox = await lab.ready("import sys, boto3\ndef handler(e, c): return 'python%d.%d' % sys.version_info[:2]\n")
         assert json.loads((await sandbox.invoke(invocation())).payload) == family
         await sandbox.shutdown("spindown")
+
+
+async def test_modules_are_searched_in_the_order_of_aws(lab: Lab) -> None:
+    sandbox = await lab.ready("import sys\ndef handler(e, c): return sys.path[:4]\n")
+    assert json.loads((await sandbox.invoke(invocation())).payload) == [
+        "/var/task",
+        "/opt/python/lib/python3.11/site-packages",
+        "/opt/python",
+        "/var/runtime",
+    ]
 
 
 # --- logs -----------------------------------------------------------------------------------------------------

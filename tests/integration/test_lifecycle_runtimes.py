@@ -42,7 +42,7 @@ async def test_an_interpreter_without_pip_gets_its_client_from_ours(tmp_path: Pa
     *_, other = (await python.find_interpreters()).values()
     await python._install(replace(other, has_pip=False), tmp_path / other.family)
     runtime = python.installed(tmp_path)[other.family]
-    assert runtime.command("app.handler")[-3:] == ("-m", "awslambdaric", "app.handler")
+    assert runtime.command("app.handler")[1:] == ("/var/runtime/bootstrap.py", "app.handler")
     assert await python._run((other.executable, "-c", _IMPORT.format(tmp_path / other.family)), 30) == "ok\n"
     assert oct((tmp_path / other.family).stat().st_mode)[-3:] == "755"
 

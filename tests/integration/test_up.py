@@ -27,11 +27,36 @@ def own_data(servers: PrivateServers) -> Iterator[Path]:
         yield folder
 
 
+class Starter:
+    """Starts take long: a platform that a test left running serves the next one."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._terminal: Terminal | None = None
+
+    def running(self) -> Terminal:
+        if self._terminal is None or self._terminal.process.poll() is not None:
+            self.end()
+            self._terminal = Terminal("up", env=up_environ(self._data))
+            self._terminal.wait_for(_READY)
+        return self._terminal
+
+    def end(self) -> None:
+        if self._terminal is not None:
+            self._terminal.__exit__()
+            self._terminal = None
+
+
+@pytest.fixture(scope="module")
+def starter(own_data: Path) -> Iterator[Starter]:
+    one = Starter(own_data)
+    yield one
+    one.end()
+
+
 @pytest.fixture
-def up(own_data: Path) -> Iterator[Terminal]:
-    with Terminal("up", env=up_environ(own_data)) as terminal:
-        terminal.wait_for(_READY)
-        yield terminal
+def up(starter: Starter) -> Terminal:
+    return starter.running()
 
 
 def running(data: Path) -> stackfile.Running:
@@ -47,34 +72,14 @@ def wait_until_restarted(data: Path, name: str, old: int) -> None:
         time.sleep(0.1)
 
 
-def test_first_start_answers_and_ctrl_c_leaves_no_process(up: Terminal, own_data: Path) -> None:
+def test_first_start_prints_the_examples_answer(up: Terminal) -> None:
     assert 'answered {"message": "Hello, Hearth!"' in up.text
-    everything = descendants(up.process.pid)
-    assert len(everything) > 6
-
-    up.interrupt()
-
-    assert up.wait() == 0
-    assert remaining(everything) == set()
-    assert stackfile.live(own_data) is None
-
-
-def test_second_start_finds_the_functions_of_the_first(up: Terminal, own_data: Path) -> None:
-    assert "deploying" not in up.text
-    listed = hearth("list", "--json", env=up_environ(own_data))
-    assert [function["FunctionName"] for function in json.loads(listed.stdout)] == ["hello"]
 
 
 def test_another_up_on_the_same_data_says_so(up: Terminal, own_data: Path) -> None:
     second = hearth("up", env=up_environ(own_data))
     assert second.returncode == 1
     assert f"already runs on {own_data} (pid {up.process.pid})" in second.stderr
-
-
-def test_killed_up_takes_every_process_along(up: Terminal) -> None:
-    everything = descendants(up.process.pid)
-    os.kill(up.process.pid, signal.SIGKILL)
-    assert remaining(everything, within_s=40) == set()
 
 
 @pytest.mark.parametrize("name", ["gateway", "fleet", "broker", "state", "coordination"])
@@ -89,6 +94,29 @@ def test_killed_process_is_started_again_and_functions_answer(up: Terminal, own_
     assert json.loads(answer.stdout)["message"] == "Hello, world!"
 
 
+def test_ctrl_c_leaves_no_process(up: Terminal, own_data: Path) -> None:
+    everything = descendants(up.process.pid)
+    assert len(everything) > 6
+
+    up.interrupt()
+
+    assert up.wait() == 0
+    assert remaining(everything) == set()
+    assert stackfile.live(own_data) is None
+
+
+def test_second_start_finds_the_functions_of_the_first(up: Terminal, own_data: Path) -> None:
+    assert "deploying /" not in up.text
+    listed = hearth("list", "--json", env=up_environ(own_data))
+    assert [function["FunctionName"] for function in json.loads(listed.stdout)] == ["hello"]
+
+
+def test_killed_up_takes_every_process_along(up: Terminal) -> None:
+    everything = descendants(up.process.pid)
+    os.kill(up.process.pid, signal.SIGKILL)
+    assert remaining(everything, within_s=40) == set()
+
+
 def test_second_ctrl_c_ends_everything_at_once(up: Terminal) -> None:
     everything = descendants(up.process.pid)
     up.interrupt()
@@ -100,7 +128,8 @@ def test_second_ctrl_c_ends_everything_at_once(up: Terminal) -> None:
     assert remaining(everything, within_s=5) == set()
 
 
-def test_ctrl_c_while_starting_leaves_no_process(own_data: Path) -> None:
+def test_ctrl_c_while_starting_leaves_no_process(starter: Starter, own_data: Path) -> None:
+    starter.end()
     with Terminal("up", env=up_environ(own_data)) as terminal:
         terminal.wait_for("starting RabbitMQ")
         time.sleep(0.5)
@@ -110,7 +139,8 @@ def test_ctrl_c_while_starting_leaves_no_process(own_data: Path) -> None:
         assert remaining(everything, within_s=5) == set()
 
 
-def test_detached_up_shows_status_and_down_stops_it(own_data: Path) -> None:
+def test_detached_up_shows_status_and_down_stops_it(starter: Starter, own_data: Path) -> None:
+    starter.end()
     environ = up_environ(own_data)
     started = hearth("up", "--detach", env=environ)
     try:
@@ -141,7 +171,8 @@ def test_configured_servers_are_used_instead_of_own_ones(servers: PrivateServers
             terminal.wait()
 
 
-def test_taken_port_names_the_variable(servers: PrivateServers, own_data: Path) -> None:
+def test_taken_port_names_the_variable(servers: PrivateServers, starter: Starter, own_data: Path) -> None:
+    starter.end()
     port = servers.broker_url.rpartition(":")[2].split("/")[0]
     tried = hearth("up", env=up_environ(own_data) | servers.environ() | {"HEARTH_PORT": port})
     assert tried.returncode == 1

@@ -1,7 +1,8 @@
 """Python: interpreters found on this host, each with AWS's runtime client and boto3 in a directory of its own.
 
-<runtimes dir>/python3.x/ holds what pip installed, for /var/runtime, and `hearth-runtime.json`, written last of all.
-A directory is made beside its place and renamed into it, so there is never half a runtime.
+<runtimes dir>/python3.x/ holds what pip installed, for /var/runtime, the bootstrap script that starts it, and
+`hearth-runtime.json`, written last of all. A directory is made beside its place and renamed into it, so there is never
+half a runtime.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from importlib import resources
 from pathlib import Path
 
 from workers.runtimes.runtime import Runtime
@@ -26,6 +28,7 @@ log = logging.getLogger(__name__)
 PACKAGES = ("awslambdaric>=3", "boto3")
 OLDEST = (3, 9)
 _MANIFEST = "hearth-runtime.json"
+_BOOTSTRAP = "bootstrap.py"
 _PROBE = (
     "import sys, json, importlib.util as u;"
     "print(json.dumps([list(sys.version_info[:3]), sys.base_prefix, u.find_spec('pip') is not None]))"
@@ -62,6 +65,7 @@ async def _prepare_one(
 ) -> None:
     async with at_once:
         if _read_manifest(target) == interpreter:
+            _place_bootstrap(target)
             return
         progress(f"installing the runtime client for Python {interpreter.version}")
         try:
@@ -81,7 +85,8 @@ def installed(directory: Path) -> dict[str, Runtime]:
     found = {}
     for manifest in sorted(directory.glob(f"*/{_MANIFEST}")):
         interpreter = _read_manifest(manifest.parent)
-        if interpreter is not None and os.access(interpreter.executable, os.X_OK):
+        usable = (manifest.parent / _BOOTSTRAP).exists()
+        if interpreter is not None and usable and os.access(interpreter.executable, os.X_OK):
             found[interpreter.family] = _runtime(interpreter, manifest.parent)
     return found
 
@@ -146,10 +151,21 @@ async def _install(interpreter: Interpreter, target: Path) -> None:
 
 def _move_into_place(interpreter: Interpreter, building: Path, target: Path) -> None:
     building.chmod(0o755)
+    _place_bootstrap(building)
     (building / _MANIFEST).write_text(json.dumps(asdict(interpreter)))
     if target.exists():
         os.rename(target, f"{building}.old")
     os.rename(building, target)
+
+
+def _place_bootstrap(directory: Path) -> None:
+    """This release's, also into a directory that an older one has made."""
+    source = resources.files("workers.sandbox.bootstrap").joinpath("python.py").read_bytes()
+    place = directory / _BOOTSTRAP
+    if not place.exists() or place.read_bytes() != source:
+        fresh = directory / f".{_BOOTSTRAP}-{os.getpid()}"
+        fresh.write_bytes(source)
+        fresh.rename(place)
 
 
 def _pip(interpreter: Interpreter) -> tuple[str, ...]:
@@ -170,7 +186,7 @@ def _runtime(interpreter: Interpreter, directory: Path) -> Runtime:
     return Runtime(
         interpreter.family,
         f"python:{interpreter.version}",
-        (executable, "-m", "awslambdaric"),
+        (executable, f"/var/runtime/{_BOOTSTRAP}"),
         mounts,
         {"PYTHONPATH": "/var/runtime"},
     )
