@@ -21,7 +21,7 @@ def a_host(*, root: bool = True, bwrap: str | None = "/usr/bin/bwrap", bpf: byte
 
 
 async def found(
-    host: Host, *, refused: int, want: str = "auto", no_limit: dict[str, str] | None = None
+    host: Host, *, refused: int, want: Want = "auto", no_limit: dict[str, str] | None = None
 ) -> tuple[str, str]:
     """Level and missing when the first `refused` attempts fail."""
     attempts: list[Mode] = []

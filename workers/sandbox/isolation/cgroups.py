@@ -20,6 +20,7 @@ from pathlib import Path
 
 CONTROLLERS = ("memory", "cpu", "pids")
 _CPU_PERIOD_US = 100_000
+_NOT_OFFERED = "no cgroup hierarchy mounted here has this controller"
 #: v2 forbids processes in a group that hands controllers to children: ours move to this leaf.
 _PROCESSES_LEAF = "processes"
 #: marks of the parent groups that this process has made
@@ -169,13 +170,16 @@ class CgroupTree:
     def open(cls, worker_pid: int) -> CgroupTree:
         """Make the parent groups wherever this process may; never raises for what the host refuses."""
         parents: dict[str, tuple[int, Path]] = {}
-        missing = dict.fromkeys(CONTROLLERS, "the kernel offers no such cgroup controller")
+        missing = dict.fromkeys(CONTROLLERS, _NOT_OFFERED)
         found = hierarchies(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
         for hierarchy in found:
             offered = [c for c in CONTROLLERS if c in hierarchy.controllers]
             if hierarchy.version == 2:
                 names = _words(hierarchy.group / "cgroup.controllers")
                 offered = [c for c in CONTROLLERS if c in names]
+                for controller in CONTROLLERS:
+                    if controller not in names and missing.get(controller) == _NOT_OFFERED:
+                        missing[controller] = f"{hierarchy.group} is not given this controller"
             if not offered:
                 continue
             try:

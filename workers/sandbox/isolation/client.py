@@ -22,6 +22,7 @@ from workers.sandbox.isolation.spec import SpawnFailed
 
 _START_S = 10.0
 _REPLY_S = 10.0
+_END_S = 5.0
 _DESCRIPTORS = 8
 _ROOT = Path(__file__).resolve().parents[3]
 # -I -S: no site-packages and no user settings; the spawner needs the standard library and its own modules only.
@@ -43,6 +44,7 @@ class SpawnerClient:
         self._spawned: dict[str, asyncio.Future[tuple[int, list[int]]]] = {}
         self._exited: dict[str, Callable[[int], None]] = {}
         self._loop = asyncio.get_running_loop()
+        self._killing: set[asyncio.Task[None]] = set()
 
     @classmethod
     async def start(cls, setup: dict[str, Any]) -> SpawnerClient:
@@ -57,7 +59,7 @@ class SpawnerClient:
         try:
             async with Deadline.after(_START_S).scope():
                 await client._loop.sock_sendall(ours, json.dumps(setup).encode())
-                answer = json.loads(await client._loop.sock_recv(ours, MESSAGE_BYTES) or b"{}")
+                answer = json.loads(await client._loop.sock_recv(ours, 65536) or b"{}")
         except TimeoutError:
             answer = {"refused": "the spawner did not answer"}
         except BaseException:
@@ -97,7 +99,7 @@ class SpawnerClient:
         self.alive = False
         self._loop.remove_reader(self._channel)
         self._channel.close()
-        await asyncio.to_thread(self.process.wait)
+        await asyncio.to_thread(_wait, self.process)
 
     async def _send(self, message: dict[str, Any]) -> None:
         if not self.alive:
@@ -127,12 +129,17 @@ class SpawnerClient:
                 callback(message["exited"])
             return
         waiting = self._spawned.get(name)
-        if waiting is None or waiting.done():  # nobody waits any more
+        if waiting is not None and not waiting.done() and "error" in message:
+            waiting.set_exception(SpawnFailed(message["error"]))
+        elif waiting is None or waiting.done() or len(descriptors) != message["descriptors"]:
             for descriptor in descriptors:
                 os.close(descriptor)
-            self._loop.create_task(self.kill(name))  # ends by itself; nothing depends on it
-        elif "error" in message:
-            waiting.set_exception(SpawnFailed(message["error"]))
+            # Nobody waits any more, or this process may not open more files.
+            killing = self._loop.create_task(self.kill(name))
+            self._killing.add(killing)
+            killing.add_done_callback(self._killing.discard)
+            if waiting is not None and not waiting.done():
+                waiting.set_exception(SpawnFailed("the worker has too many open files"))
         else:
             waiting.set_result((message["spawned"], descriptors))
 
@@ -146,6 +153,15 @@ class SpawnerClient:
         for callback in list(self._exited.values()):
             callback(-9)
         self._exited.clear()
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    """It ends by itself when the channel closes; the kernel ends its sandboxes if we have to insist."""
+    try:
+        process.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _start_process(channel: int) -> subprocess.Popen[bytes]:

@@ -36,7 +36,7 @@ def run(
     os.write(info_fd, json.dumps({"child-pid": child}).encode())
     os.close(info_fd)
     code = _wait_for(child)
-    _kill_descendants()
+    kill_descendants()
     shutil.rmtree(temporary_dir, ignore_errors=True)
     os._exit(code)
 
@@ -82,7 +82,8 @@ def _wait_for(child: int) -> int:
                 return 128 - code if code < 0 else code
 
 
-def _kill_descendants() -> None:
+def kill_descendants() -> None:
+    """SIGKILL to everything below this process, a subreaper, until nothing is left. Only for its last moments."""
     # Again and again: a killed parent's children become ours, and a fork may race with the walk.
     while True:
         for pid in _descendants(os.getpid()):

@@ -65,6 +65,7 @@ class Spawner:
             if self._worker.fileno() in ready:
                 message = self._worker.recv(MESSAGE_BYTES)
                 if not message:
+                    self._end_all()
                     return
                 self._handle(json.loads(message))
             if wake_read in ready:
@@ -72,6 +73,15 @@ class Spawner:
                 self._reap()
             if not ready:
                 self._pool.add()
+
+    def _end_all(self) -> None:
+        """The worker has gone. Dying would do, but for a bwrap that has not yet tied its life to ours."""
+        if not self._namespaces:
+            for pid in self._by_pid:  # each reaper ends its own tree and removes its folder
+                os.kill(pid, signal.SIGTERM)
+            for pid in self._by_pid:
+                os.waitpid(pid, 0)
+        reaper.kill_descendants()
 
     def _handle(self, message: dict[str, Any]) -> None:
         name = message["id"]
@@ -88,7 +98,7 @@ class Spawner:
             except OSError as exc:
                 self._send({"id": name, "error": str(exc)})
             else:
-                self._send({"id": name, "spawned": pid}, descriptors)
+                self._send({"id": name, "spawned": pid, "descriptors": len(descriptors)}, descriptors)
 
     def _spawn(self, message: dict[str, Any], opened: contextlib.ExitStack) -> tuple[int, list[int]]:
         """Fork the sandbox's first process. All that `opened` holds is closed once the worker has its copies."""
@@ -151,6 +161,8 @@ class Spawner:
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
         reaper.reset_signals()
+        # Before bwrap says so itself, and after the change of user, which clears it.
+        syscalls.die_with_parent(signal.SIGKILL)
         filled = [word.replace("{uid}", str(uid)) if uid is not None else word for word in command]
         os.execve(self._bwrap, [*arguments, "--", *filled], {})
 
@@ -219,6 +231,7 @@ def main() -> None:
     """Started by the supervisor with the number of its socket as the only argument."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # sent to the whole group; the worker drains first, then closes
+    os.umask(0o022)  # what we write must be readable to sandboxes; they inherit it, as on AWS
     worker = socket.socket(fileno=int(sys.argv[1]))
     worker.set_inheritable(False)
     first = worker.recv(MESSAGE_BYTES)
