@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import subprocess
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -66,15 +67,27 @@ def end_with(parent: int, with_signal: signal.Signals) -> Callable[[], None]:
 
 
 class Process:
-    """A child process with its output read line by line."""
+    """A child process with its output read line by line.
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, on_line: OnLine) -> None:
+    Watched through a pidfd rather than by asyncio's own classes, whose wait() on Python 3.11 goes on for as long as
+    a grandchild keeps the output open: then a killed gateway, whose workers live on, would seem to run.
+    """
+
+    def __init__(self, name: str, popen: subprocess.Popen[bytes], on_line: OnLine) -> None:
         self.name = name
         self.tail: deque[str] = deque(maxlen=_TAIL_LINES)
-        self._process = process
+        self._popen = popen
         self._on_line = on_line
         self._gone = False
-        self._reader = asyncio.create_task(self._read(), name=f"output of {name}")  # owner: wait() and stop()
+        self._rest = b""
+        assert popen.stdout is not None
+        self._output = popen.stdout.fileno()
+        os.set_blocking(self._output, False)
+        self._loop = asyncio.get_running_loop()
+        self._exited: asyncio.Future[int] = self._loop.create_future()
+        self._pidfd = os.pidfd_open(popen.pid)
+        self._loop.add_reader(self._pidfd, self._on_exit)
+        self._loop.add_reader(self._output, self._on_output)
 
     @classmethod
     async def start(
@@ -82,35 +95,31 @@ class Process:
     ) -> Process:
         """Raises StartFailed if the program can't be executed."""
         try:
-            process = await asyncio.create_subprocess_exec(
-                *argv,
+            popen = subprocess.Popen(  # noqa: ASYNC220 - takes a millisecond, and must be this thread
+                argv,
                 env=dict(env),
                 cwd=cwd,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
                 start_new_session=True,
                 preexec_fn=end_with(os.getpid(), signal.SIGTERM),
             )
         except OSError as exc:
             raise StartFailed(f"{name}: cannot run {argv[0]}: {exc.strerror}") from exc
-        return cls(name, process, on_line)
+        return cls(name, popen, on_line)
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        return self._popen.pid
 
     @property
     def running(self) -> bool:
-        return self._process.returncode is None
+        return not self._exited.done()
 
     async def wait(self) -> int:
         """Its exit status; negative: minus the signal's number."""
-        status = await self._process.wait()
-        # A grandchild may keep the pipe open; what it prints later is nobody's.
-        await asyncio.wait({self._reader}, timeout=1.0)
-        self._reader.cancel()
-        return status
+        return await asyncio.shield(self._exited)
 
     async def stop(self, grace_s: float) -> None:
         """SIGTERM, then SIGKILL to its whole group. Finishes even if the caller is cancelled."""
@@ -125,37 +134,48 @@ class Process:
         if self._gone:  # its pid may be somebody else's by now
             return
         if self.running:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.terminate()
-        try:
-            async with asyncio.timeout(grace_s):
-                await self._process.wait()
-        except TimeoutError:
-            pass
-        finally:
-            self.kill()
+            self._popen.terminate()
+        await asyncio.wait({self._exited}, timeout=grace_s)
+        self.kill()  # also what it left in its group
         await self.wait()
         self._gone = True
+        self._close_output()
 
     def kill(self) -> None:
         """SIGKILL to whatever is left of its process group."""
-        if self._gone:
-            return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        if not self._gone:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._popen.pid, signal.SIGKILL)
 
-    async def _read(self) -> None:
-        stream = self._process.stdout
-        assert stream is not None
-        rest = b""
-        while chunk := await stream.read(65536):
-            *lines, rest = (rest + chunk).split(b"\n")
-            if len(rest) > _MAX_LINE:
-                lines, rest = [*lines, rest], b""
+    def _on_exit(self) -> None:
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        status = self._popen.wait()
+        self._on_output()
+        self._exited.set_result(status)
+
+    def _on_output(self) -> None:
+        """Everything that is there now."""
+        while self._output >= 0:
+            try:
+                chunk = os.read(self._output, 65536)
+            except BlockingIOError:
+                return
+            *lines, self._rest = (self._rest + chunk).split(b"\n")
+            if len(self._rest) > _MAX_LINE or not chunk:
+                lines.append(self._rest)
+                self._rest = b""
             for line in lines:
                 self._emit(line)
-        if rest:
-            self._emit(rest)
+            if not chunk:
+                self._close_output()
+
+    def _close_output(self) -> None:
+        if self._output >= 0:
+            self._loop.remove_reader(self._output)
+            self._output = -1
+            assert self._popen.stdout is not None
+            self._popen.stdout.close()
 
     def _emit(self, line: bytes) -> None:
         text = line.decode("utf-8", "replace").rstrip()
