@@ -10,8 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from redis.exceptions import RedisError
-
 from gateway.function_cache import FunctionCache
 from gateway.keys import Keys
 from gateway.settling import Settler
@@ -21,13 +19,12 @@ from hearth.broker.connection import Broker
 from hearth.broker.control import ControlBus
 from hearth.broker.invoker import BrokerInvoker
 from hearth.broker.unplaced import UnplacedAnswers
-from hearth.clock import now_ms
 from hearth.credentials import EnvironmentCipher, platform_secret
 from hearth.errors import Unavailable
 from hearth.invoker import Invoker
 from hearth.logs.reader import LogReader
 from hearth.settings import Settings
-from hearth.store import Store, Stores, keys
+from hearth.store import Store, Stores, workers
 from hearth.store.functions import FunctionTable
 
 log = logging.getLogger(__name__)
@@ -67,7 +64,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
         stack.push_async_callback(_bounded, broker.close)
         invoker, control = BrokerInvoker(broker), ControlBus(broker)
         await invoker.start()
-        unplaced = UnplacedAnswers(broker, functools.partial(live_workers, stores.coordination))
+        unplaced = UnplacedAnswers(broker, functools.partial(count_workers, stores.coordination))
         stack.push_async_callback(unplaced.close)
         await unplaced.start()
         functions = FunctionTable(stores.state)
@@ -93,13 +90,17 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
         )
 
 
-async def live_workers(coordination: Store) -> int:
-    """How many workers' heartbeats are current; 0 if `coordination` doesn't answer."""
+async def living_workers(coordination: Store) -> dict[str, dict[str, str]]:
+    """Worker id -> its figures, of those whose heartbeat is current; empty if `coordination` doesn't answer."""
     try:
         async with asyncio.timeout(_ASK_S):
-            return int(await coordination.redis.zcount(keys.WORKERS, now_ms(), "+inf"))
-    except (RedisError, TimeoutError):
-        return 0
+            return await workers.living(coordination)
+    except (Unavailable, TimeoutError):
+        return {}
+
+
+async def count_workers(coordination: Store) -> int:
+    return len(await living_workers(coordination))
 
 
 def _owned(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -8,11 +8,12 @@ from typing import Any
 import orjson
 
 import hearth
-from gateway.backends import Backends, live_workers
+from gateway.backends import Backends, living_workers
 from gateway.http import Answer
 from gateway.protocols.rest_json import JSON
 
 _ASK_S = 2.0
+_LEVELS = ("", "full", "reduced", "process")
 
 
 async def health(backends: Backends | None) -> Answer:
@@ -40,16 +41,24 @@ def _why_not(found: dict[str, Any]) -> str:
 
 async def _look(backends: Backends | None) -> dict[str, Any]:
     if backends is None:
-        return {"broker": "starting", "state": "starting", "coordination": "starting", "workers": 0}
+        return {
+            "broker": "starting",
+            "state": "starting",
+            "coordination": "starting",
+            "workers": 0,
+            "isolation": "none",
+        }
     stores = backends.stores
     state, coordination, workers = await asyncio.gather(
-        _answers(stores.state.alive()), _answers(stores.coordination.alive()), live_workers(stores.coordination)
+        _answers(stores.state.alive()), _answers(stores.coordination.alive()), living_workers(stores.coordination)
     )
     return {
         "broker": "ok" if backends.broker.alive else "away",
         "state": "ok" if state else "away",
         "coordination": "ok" if coordination else "away",
-        "workers": workers,
+        "workers": len(workers),
+        # the lowest level that a worker runs with: what a function may rely on
+        "isolation": max((one.get("isolation", "") for one in workers.values()), key=_LEVELS.index, default="none"),
     }
 
 

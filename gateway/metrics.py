@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
-from redis.exceptions import RedisError
 
-from hearth.clock import now_ms
-from hearth.store import Store, keys
+from gateway.backends import living_workers
+from hearth.store import Store
 
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
 
@@ -53,25 +51,14 @@ async def exposition(coordination: Store | None) -> bytes:
         registry.register(_requests)
         registry.register(_latency)
     if coordination is not None:
-        registry.register(_Workers(await worker_figures(coordination)))
+        registry.register(_Workers(await _figures(coordination)))
     return generate_latest(registry)
 
 
-async def worker_figures(coordination: Store) -> dict[str, dict[str, float]]:
-    """Worker id -> its figures, of the workers whose heartbeat is fresh; empty if `coordination` doesn't answer."""
-    redis = coordination.redis
-    try:
-        alive: list[Any] = await redis.zrangebyscore(keys.WORKERS, now_ms(), "+inf")
-        workers = [raw.decode() for raw in alive]
-        pipeline = redis.pipeline(transaction=False)
-        for worker in workers:
-            pipeline.hgetall(keys.worker(worker))
-        hashes = await pipeline.execute() if workers else []
-    except RedisError:
-        return {}
+async def _figures(coordination: Store) -> dict[str, dict[str, float]]:
     return {
-        worker: {name.decode(): float(value) for name, value in figures.items() if name.decode() in _WORKER_FIGURES}
-        for worker, figures in zip(workers, hashes, strict=True)
+        worker: {name: float(value) for name, value in figures.items() if name in _WORKER_FIGURES}
+        for worker, figures in (await living_workers(coordination)).items()
     }
 
 

@@ -21,7 +21,8 @@ from hearth.clock import now_ms
 from hearth.errors import HearthError
 from hearth.model.function import FunctionVersion
 from hearth.model.invocation import InvocationResult, Outcome
-from hearth.store.slots import HeldSlot, Slot, Verdict
+from hearth.store.slots import Slot, Verdict
+from hearth.store.workers import HeldSlot
 from workers import placement
 from workers.delivery import Delivery
 from workers.member import Member

@@ -26,6 +26,7 @@ from hearth.model.function import FunctionVersion
 from hearth.model.invocation import InvocationResult, Outcome
 from hearth.settings import Settings
 from hearth.store import Stores, keys, slots
+from hearth.store import workers as register
 from workers import placement
 from workers.delivery import Delivery, Lane
 from workers.member import Member
@@ -101,7 +102,7 @@ class Worker:
             watching.cancel()
             beating.cancel()
         with contextlib.suppress(HearthError):
-            await slots.leave(self._stores.coordination, self.id)
+            await register.leave(self._stores.coordination, self.id)
 
     async def _drain(self) -> None:
         log.info("worker drains", extra={"action": "worker_drains", "busy": self._pool.busy})
@@ -308,7 +309,7 @@ class Worker:
             "errors": counters.errors,
         }
         try:
-            self._live_workers = await slots.heartbeat(self._stores.coordination, self.id, pool.held(), figures)
+            self._live_workers = await register.heartbeat(self._stores.coordination, self.id, pool.held(), figures)
         except Unavailable as exc:
             log.warning("heartbeat failed", extra={"action": "heartbeat_failed", "reason": str(exc)})
 

@@ -113,22 +113,17 @@ async def _gather(settings: Settings, running: Running | None) -> dict[str, Any]
 
 async def _workers(settings: Settings, running: Running | None) -> dict[str, dict[str, str]]:
     """Worker id -> its figures, of those whose heartbeat has not expired."""
-    from hearth.clock import now_ms
-    from hearth.store import Store, keys
+    from hearth.errors import Unavailable
+    from hearth.store import Store, workers
 
     url = settings.coordination_url or (running.coordination_url if running else None)
     if url is None:
         return {}
     store = Store("coordination", url)
     try:
-        if not await store.alive():
-            return {}
-        workers: dict[str, dict[str, str]] = {}
-        redis: Any = store.redis  # its stubs mix the synchronous and the asynchronous answers
-        for member in await redis.zrangebyscore(keys.WORKERS, now_ms(), "+inf"):
-            figures = await redis.hgetall(keys.worker(member.decode()))
-            workers[member.decode()] = {name.decode(): value.decode() for name, value in figures.items()}
-        return workers
+        return await workers.living(store)
+    except Unavailable:
+        return {}
     finally:
         await store.close()
 

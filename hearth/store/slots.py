@@ -7,12 +7,10 @@ granted until every worker has had one heartbeat's time to report what it runs.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
-from hearth.clock import now_ms
 from hearth.errors import Unavailable
 from hearth.model.function import FunctionVersion
 from hearth.store import keys
@@ -44,15 +42,6 @@ class Slot:
     verdict: Verdict
     epoch: int
     victim: tuple[str, str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HeldSlot:
-    """One sandbox of a worker as its heartbeat reports it. idle_since_ms: epoch ms, 0 while it runs something."""
-
-    sandbox_id: str
-    version: FunctionVersion
-    idle_since_ms: int
 
 
 def pool_key(version: FunctionVersion) -> str:
@@ -112,52 +101,3 @@ async def forget_start(store: Store, request_id: str) -> None:
 async def raise_epoch(store: Store, version_key: str, seen: int) -> int:
     """The queue of epoch `seen` can't be declared (its node is down): agree on the next one."""
     return int(await store.run("raise_epoch", keys=[keys.epoch(version_key)], args=[seen, EPOCH_TTL_MS]))
-
-
-async def heartbeat(store: Store, worker_id: str, held: Iterable[HeldSlot], figures: dict[str, int | str]) -> int:
-    """Renew the worker's leases and report its figures; returns how many workers live (this one included)."""
-    now = now_ms()
-    expiry = now + TTL_MS
-    slots: dict[str, dict[str, int]] = {}
-    idle: dict[str, dict[str, int]] = {}
-    busy: dict[str, list[str]] = {}
-    for one in held:
-        version = one.version
-        slots.setdefault(pool_key(version), {})[one.sandbox_id] = expiry
-        member = f"{worker_id}|{one.sandbox_id}|{version.arn}|{version.key}"
-        idle_key = keys.idle(version.account, version.region)
-        if one.idle_since_ms:
-            idle.setdefault(idle_key, {})[member] = one.idle_since_ms
-        else:
-            busy.setdefault(idle_key, []).append(member)
-    pipe = store.redis.pipeline(transaction=False)
-    pipe.zadd(keys.WORKERS, {worker_id: expiry})
-    pipe.zremrangebyscore(keys.WORKERS, "-inf", now)
-    pipe.hset(keys.worker(worker_id), mapping=figures)  # type: ignore[arg-type]
-    pipe.pexpire(keys.worker(worker_id), TTL_MS)
-    pipe.set(keys.BORN, now, nx=True)
-    for key, members in [*slots.items(), *idle.items()]:
-        pipe.zadd(key, members)
-    for key, names in busy.items():
-        pipe.zrem(key, *names)
-    pipe.zcard(keys.WORKERS)
-    try:
-        return int((await pipe.execute())[-1])
-    except RedisError as exc:
-        raise Unavailable(f"coordination did not answer: {exc}") from exc
-
-
-async def leave(store: Store, worker_id: str) -> None:
-    """A worker that ends takes itself off the list."""
-    try:
-        await store.redis.zrem(keys.WORKERS, worker_id)
-        await store.redis.delete(keys.worker(worker_id))
-    except RedisError as exc:
-        raise Unavailable(f"coordination did not answer: {exc}") from exc
-
-
-async def live_workers(store: Store) -> int:
-    try:
-        return int(await store.redis.zcount(keys.WORKERS, now_ms(), "+inf"))
-    except RedisError as exc:
-        raise Unavailable(f"coordination did not answer: {exc}") from exc

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -16,6 +16,9 @@ from hearth.broker.unplaced import UnplacedAnswers
 from hearth.clock import Deadline, now_ms
 from hearth.errors import InvocationTimedOut, Unavailable
 from hearth.model.invocation import Invocation, InvocationResult, Outcome
+from tests.conftest import missing
+from tests.support import places
+from tests.support.servers import PrivateServers
 from workers.delivery import Delivery, Lane
 
 
@@ -33,9 +36,18 @@ def an_invocation(family: str, key: str = "", payload: bytes = b"{}") -> Invocat
     )
 
 
+@pytest.fixture(scope="module")
+def alone() -> Iterator[PrivateServers]:
+    """Servers without a platform on them: its gateways would answer what these tests wait for."""
+    if reason := PrivateServers.unavailable():
+        missing(reason)
+    with places.data_folder() as folder, PrivateServers(folder) as running:
+        yield running
+
+
 @pytest.fixture
-async def broker(servers: Any) -> AsyncIterator[Broker]:
-    broker = await Broker.connect(servers.broker_url, name="test")
+async def broker(alone: PrivateServers) -> AsyncIterator[Broker]:
+    broker = await Broker.connect(alone.broker_url, name="test")
     yield broker
     await broker.close()
 

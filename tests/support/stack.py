@@ -115,6 +115,10 @@ class PlatformStack:
         finally:
             connection.close()
 
+    def isolation(self) -> str:
+        """The level that the workers run with, from the health page."""
+        return str(self.health()[1]["isolation"])
+
     def tails(self) -> str:
         return "\n".join(f"--- {name}\n" + path.read_text()[-4000:] for name, path in self.logs.items())
 
