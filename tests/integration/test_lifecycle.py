@@ -411,8 +411,32 @@ async def test_shutdown_ends_a_running_invocation(lab: Lab) -> None:
     running = asyncio.create_task(sandbox.invoke(invocation({"sleep": 30})))
     await until(lambda: sandbox.state is SandboxState.INVOKING)
     await sandbox.shutdown("failure")
-    assert (await running).outcome is Outcome.LOST
+    result = await running
+    assert (result.outcome, result.detail) == (Outcome.LOST, "The sandbox was shut down while the function ran.")
     assert sandbox.state is SandboxState.STOPPED
+
+
+async def test_a_cancelled_init_takes_its_sandbox_with_it(lab: Lab) -> None:
+    sandbox = lab.sandbox("import time\ntime.sleep(30)\n")
+    starting = asyncio.create_task(sandbox.initialize())
+    await until(lambda: sandbox.process is not None)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert (sandbox.state, sandbox.process) == (SandboxState.STOPPED, None)
+
+
+async def test_many_lives_leave_no_descriptor_behind(lab: Lab) -> None:
+    async def live() -> None:
+        sandbox = await lab.ready(timeout_s=1)
+        await sandbox.invoke(invocation({"print": "x"}))
+        await sandbox.invoke(invocation({"exit": 1}))
+
+    await live()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(10):
+        await live()
+    assert len(os.listdir("/proc/self/fd")) <= before + 2  # the pool of namespaces may be fuller
 
 
 @pytest.mark.parametrize("after_s", [0.0, 0.004, 0.02])

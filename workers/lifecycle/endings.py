@@ -31,7 +31,7 @@ _SIGNALS: dict[int, str] = {
 #: of an Init; whoever gave it its limit words the message
 INIT_TIMED_OUT = Ending("Sandbox.Timedout", "", timed_out=True)
 #: the worker itself ended the sandbox
-SHUT_DOWN = Ending("Sandbox.Failure", "the sandbox was shut down")
+SHUT_DOWN = Ending("Sandbox.Failure", "The sandbox was shut down while the function ran.")
 
 
 def after_exit(exit: Exit) -> Ending:

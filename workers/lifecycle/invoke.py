@@ -147,6 +147,8 @@ def _report(sandbox: Sandbox, invocation: Invocation, end: _End, ended_s: float)
         invocation.request_id, end.status, end.error_type, duration_ms, billed, sandbox.peak_mb, init_ms, t_ms
     ):
         log.platform(line)
+    if end.outcome is Outcome.LOST:  # the platform's own fault: not billed, and told in a sentence
+        return InvocationResult(Outcome.LOST, detail=endings.SHUT_DOWN.message, executed_version=version.version)
     sandbox.services.bills.append(Bill(t_ms, version, invocation.request_id, billed, init_ms or 0.0, cold, end.status))
     sandbox.last_used_s = ended_s
     return InvocationResult(

@@ -92,6 +92,7 @@ class Sandbox:
         self.peak_mb = 0
         self.peak_read_s = 0.0
         self._stopping: asyncio.Task[None] | None = None
+        self._killing: asyncio.Task[None] | None = None
 
     # --- phases ---------------------------------------------------------------------------------------------
     async def initialize(self) -> None:
