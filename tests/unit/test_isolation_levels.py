@@ -7,7 +7,8 @@ from typing import get_args
 
 import pytest
 
-from workers.sandbox.isolation.cgroups import Hierarchy, hierarchies, v2_weight
+from workers.sandbox.isolation.cgroup import v2_weight
+from workers.sandbox.isolation.cgroups import Hierarchy, hierarchies
 from workers.sandbox.isolation.command import Mode
 from workers.sandbox.isolation.levels import PLAIN, Host, Want, best_mode, level_of, satisfies
 from workers.sandbox.isolation.spec import IsolationLevel, IsolationUnavailable, SpawnFailed

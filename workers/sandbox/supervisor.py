@@ -17,7 +17,8 @@ from typing import Any
 
 from hearth.clock import Deadline
 from workers.sandbox.isolation import command
-from workers.sandbox.isolation.cgroups import CgroupTree, Limits
+from workers.sandbox.isolation.cgroup import Limits
+from workers.sandbox.isolation.cgroups import CgroupTree
 from workers.sandbox.isolation.client import SpawnerClient, SpawnerRefused
 from workers.sandbox.isolation.levels import Host, Want, best_mode, level_of, satisfies
 from workers.sandbox.isolation.process import Parts, SandboxProcess

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hearth.clock import Deadline
-from workers.sandbox.isolation.cgroups import Cgroup
+from workers.sandbox.isolation.cgroup import Cgroup
 from workers.sandbox.isolation.spec import Exit, SpawnFailed
 from workers.sandbox.platform_relay import PlatformRelay
 
