@@ -30,9 +30,14 @@ class Cgroup:
     def __init__(self, directories: Mapping[str, tuple[int, Path]], limits: Limits) -> None:
         #: controller -> (version, directory); in v2 the directory is the same for all
         self._at = directories
-        for directory in self.directories:
-            directory.mkdir()
-        self._limit(limits)
+        try:
+            for directory in self.directories:
+                # The parents too: an operator, or a cleaner of empty groups, may have removed them.
+                directory.mkdir(parents=True)
+            self._limit(limits)
+        except OSError:
+            self.remove()
+            raise
 
     @property
     def directories(self) -> list[Path]:

@@ -160,7 +160,7 @@ def _make_parent(home: Path, worker_pid: int) -> Path:
     mark = secrets.token_hex(4)
     _MARKS.add(mark)
     parent = home / f"{worker_pid}-{mark}"
-    parent.mkdir()
+    parent.mkdir(parents=True)  # a worker that ends removes `hearth` if it finds it empty
     return parent
 
 
