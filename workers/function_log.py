@@ -55,9 +55,8 @@ class FunctionLog:
 
     def detach(self) -> None:
         """Take what is left and let go of the pipe. Idempotent."""
-        if self._fd >= 0:
-            self.drain()
-            self._let_go()
+        self.drain()
+        self._let_go()
 
     def drain(self) -> None:
         """Take everything that is in the pipe now, an unfinished line included."""
@@ -69,6 +68,8 @@ class FunctionLog:
             self._partial = b""
 
     def _let_go(self) -> None:
+        if self._fd < 0:
+            return
         asyncio.get_running_loop().remove_reader(self._fd)
         if self._resume is not None:
             self._resume.cancel()

@@ -38,9 +38,11 @@ async def kill(sandbox: Sandbox) -> None:
     sandbox.read_peak_mb()  # gone with the processes, but REPORT comes after them
     sandbox.process = sandbox.api = None
     sandbox.watchdog.clear()
-    if api is not None:
-        api.end(SHUT_DOWN)
-        api.close()
-    sandbox.log.detach()
-    if process is not None:
-        await process.stop()
+    try:
+        if api is not None:
+            api.end(SHUT_DOWN)
+            api.close()
+        sandbox.log.detach()
+    finally:
+        if process is not None:
+            await process.stop()
