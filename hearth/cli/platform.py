@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from hearth.cli.console import fail, load_settings, out, print_json, talk
 from hearth.cli.detach import detach
@@ -92,7 +91,7 @@ async def _gather(settings: Settings, running: Running | None) -> dict[str, Any]
     where = access(settings)
     answer = await health(where.endpoint)
     found: dict[str, Any] = {
-        "status": "stopped" if answer is None else "ready" if answer[0] == 200 else "starting",
+        "status": "stopped" if answer is None else str(answer[1].get("status", "not ready")),
         "endpoint": where.endpoint,
         "data": str(settings.data),
         "pid": running.pid if running else None,
@@ -138,12 +137,9 @@ def _print_status(found: dict[str, Any]) -> None:
     if pids:
         out.print("processes  " + ", ".join(f"{name} {pid}" for name, pid in pids.items()))
     out.print("health     " + ", ".join(f"{name} {value}" for name, value in found["health"].items()))
-    if found["workers"]:
-        columns = sorted({name for figures in found["workers"].values() for name in figures})
-        table = Table("worker", *columns, box=None, pad_edge=False)
-        for worker, figures in found["workers"].items():
-            table.add_row(worker, *(figures.get(name, "") for name in columns))
-        out.print(table)
+    for worker, figures in found["workers"].items():
+        told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items())
+        out.print(f"worker     {worker}: {told}", markup=False)
     out.print(f"functions  {len(found['functions'])}: {', '.join(found['functions'][:20])}", markup=False)
 
 

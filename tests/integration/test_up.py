@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,3 +179,29 @@ def test_taken_port_names_the_variable(servers: PrivateServers, starter: Starter
     tried = hearth("up", env=up_environ(own_data) | servers.environ() | {"HEARTH_PORT": port})
     assert tried.returncode == 1
     assert f"Port {port} of 127.0.0.1 is taken. Choose another: export HEARTH_PORT=PORT" in tried.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="masking the installed RabbitMQ takes root")
+@pytest.mark.parametrize(
+    ("then", "told"),
+    [
+        # an ordinary user on a system with apt
+        ("exec unshare --user", "Run: sudo apt-get install rabbitmq-server"),
+        # root on a system without apt
+        ("mount --bind /dev/null /usr/bin/apt-get; exec", "Install rabbitmq-server with your system's package manager"),
+    ],
+)
+def test_missing_rabbitmq_names_the_command_and_the_variable(then: str, told: str) -> None:
+    masked = f"mount -t tmpfs none /usr/lib/rabbitmq && {then} {sys.executable} -m hearth.cli up"
+    with places.data_folder() as data:
+        data.chmod(0o777)
+        tried = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", masked],
+            env=os.environ | up_environ(data),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert tried.returncode == 1
+    assert told in tried.stdout
+    assert "export HEARTH_BROKER_URL=amqp://" in tried.stdout
