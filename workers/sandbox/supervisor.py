@@ -154,6 +154,8 @@ class Supervisor:
     # --- spawning -------------------------------------------------------------------------------------------------
 
     async def _spawn(self, spec: SandboxSpec) -> SandboxProcess:
+        if spec.sandbox_id in self._live and self._abandoned:
+            await asyncio.wait(self._abandoned)  # an earlier attempt under this id may be among them
         if spec.sandbox_id in self._live:
             raise SpawnFailed(f"sandbox {spec.sandbox_id} exists")
         limits = Limits(spec.memory_mb, spec.cpu_cores, spec.cpu_weight, spec.pids_max)
