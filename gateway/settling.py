@@ -102,13 +102,12 @@ class Settler:
 
     async def _all_acknowledged(self, change: Change, deadline: Deadline) -> None:
         """Returns when every live gateway has acknowledged, at the latest at the deadline."""
-        redis = self._coordination.redis
         try:
             async with deadline.scope():
-                while True:
-                    live = await redis.zrangebyscore(keys.GATEWAYS, now_ms(), "+inf")
-                    acknowledged = await redis.smembers(keys.ack(change.change_id))
-                    if live and set(live) <= set(acknowledged):
+                # The clock is asked too: relying on the scope alone, now and then a loop here was seen to go on
+                # past its end, as if the one cancellation had got lost in a call to the store.
+                while deadline.remaining_s > 0:
+                    if await self._acknowledged_by_all(change):
                         return
                     await asyncio.sleep(_POLL_ACKS_S)
         except TimeoutError:
@@ -116,6 +115,12 @@ class Settler:
         except RedisError:
             # `coordination` may be away: then the leases' end is all that tells.
             await asyncio.sleep(deadline.remaining_s)
+
+    async def _acknowledged_by_all(self, change: Change) -> bool:
+        redis = self._coordination.redis
+        live = await redis.zrangebyscore(keys.GATEWAYS, now_ms(), "+inf")
+        acknowledged = await redis.smembers(keys.ack(change.change_id))
+        return bool(live) and set(live) <= set(acknowledged)
 
     async def _register(self) -> None:
         redis = self._coordination.redis
