@@ -10,8 +10,8 @@ from pathlib import Path
 
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 SANDBOX = "sandboxes"
-#: a process with one of these in its command line begins a sandbox; its descendants belong to it
-_SANDBOX_MARKS = (b"bwrap", b"awslambdaric")
+#: a process with this variable is a runtime
+_RUNTIME_MARK = b"AWS_LAMBDA_RUNTIME_API="
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,10 @@ def _processes() -> Iterator[tuple[int, _Seen]]:
 
 
 def _begins_sandbox(pid: int) -> bool:
+    """bubblewrap or a runtime; their descendants belong to the same sandbox."""
     try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        if b"bwrap" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return True
+        return _RUNTIME_MARK in Path(f"/proc/{pid}/environ").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return False
-    return any(mark in command for mark in _SANDBOX_MARKS)

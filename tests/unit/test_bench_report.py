@@ -57,8 +57,9 @@ def test_percentiles_are_nearest_ranks() -> None:
 
 def test_cpu_of_descendants_counts_for_the_root_and_sandboxes_for_themselves() -> None:
     burn = "import time\nwhile time.process_time() < 0.2: pass\n"
-    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn + 'input()'!r}, sys.argv[1]])"
-    with subprocess.Popen([sys.executable, "-c", child, "awslambdaric"], stdin=subprocess.PIPE) as parent:
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {burn + 'input()'!r}], env=%r)"
+    code = child % {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001"}
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as parent:
         try:
             before = cpu_seconds({"worker": parent.pid})
             spent = 0.0
