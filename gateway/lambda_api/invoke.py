@@ -16,6 +16,7 @@ import orjson
 
 from gateway.call import Call
 from gateway.lambda_api.names import function_ref, not_found
+from gateway.lambda_api.payload_error import parser_text
 from hearth.arn import LATEST, FunctionRef
 from hearth.clock import Deadline
 from hearth.errors import (
@@ -128,7 +129,8 @@ def _payload(payload: bytes, kind: str) -> bytes:
         orjson.loads(payload)
     except orjson.JSONDecodeError as exc:
         raise InvalidRequestContent(
-            f"Could not parse request body into json: Could not parse payload into json: {exc}"
+            "Could not parse request body into json: Could not parse payload into json: "
+            f"{parser_text(payload, str(exc))}"
         ) from exc
     return payload
 
