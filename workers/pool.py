@@ -27,6 +27,7 @@ from workers import placement
 from workers.delivery import Delivery
 from workers.member import Member
 from workers.sandbox.sandbox import Sandbox
+from workers.sandbox.supervisor import SpawnFailed
 
 log = logging.getLogger(__name__)
 
@@ -366,7 +367,10 @@ class Pool:
         if delivery.invocation.gives_up_at_ms < now_ms():
             delivery.drop()
             return
-        result = await member.sandbox.invoke(delivery.invocation)
+        try:
+            result = await member.sandbox.invoke(delivery.invocation)
+        except SpawnFailed as exc:  # its runtime had to be started anew and could not be
+            result = InvocationResult(Outcome.LOST, detail=f"A sandbox could not be started: {exc}")
         counters = self.counters
         counters.invocations += 1
         if result.outcome is not Outcome.OK:
