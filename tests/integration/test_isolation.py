@@ -17,12 +17,19 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import missing
 from workers.sandbox.isolation.cgroups import hierarchies
 
 _ROOT = Path(__file__).resolve().parents[2]
 _USER = 1234
-_IS_ROOT = os.geteuid() == 0
+_CAP_SYS_ADMIN = 21
+#: A container's root may be root in name only; then this user is tried as it is.
+_IS_ROOT = os.geteuid() == 0 and bool(
+    int(Path("/proc/self/status").read_text().partition("CapEff:")[2].split()[0], 16) >> _CAP_SYS_ADMIN & 1
+)
 _BECOME_USER = ["setpriv", "--reuid", str(_USER), "--regid", str(_USER), "--clear-groups", "--"]
+#: As in a container without privileges of its own.
+_NAME_ONLY = ("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin", "--")
 _NO_USER_NAMESPACES = [sys.executable, "-m", "tests.support.without_user_namespaces"]
 
 
@@ -51,6 +58,7 @@ def _identities() -> list[Identity]:
         Identity("root", (), False, "full"),
         Identity("user", tuple(_BECOME_USER), True, "reduced", no_limits),
         Identity("delegated-user", ("delegated", *_BECOME_USER), True, "full"),
+        Identity("root-in-name-only", _NAME_ONLY, False, "reduced", ("under root's user id",)),
         Identity("root-refused-namespaces", refused, False, "reduced", ("with a user namespace", "no user namespace")),
         Identity(
             "user-refused-namespaces",
@@ -72,7 +80,8 @@ def open_tree() -> Iterator[tuple[str, Path]]:
     """An interpreter and a copy of our modules that an ordinary user can read."""
     interpreter = next((p for v in (11, 12, 13, 14) if (p := shutil.which(f"python3.{v}", path="/usr/bin"))), None)
     if interpreter is None:
-        pytest.skip("no Python >= 3.11 below /usr, the only one that another user can be sure to reach")
+        missing("no Python >= 3.11 below /usr, the only one that another user can be sure to reach")
+    assert interpreter is not None
     import pyseccomp
 
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
@@ -132,6 +141,8 @@ def _answer(identity: Identity, request: pytest.FixtureRequest, scenario: str, w
     answer = json.loads(output)
     answer["warned"] = "not fully isolated" in errors
     assert answer.get("left after close", []) == []
+    if scenario in ("attacks", "staging") and answer["level"] == "process":
+        missing("this user gets no isolation here: " + " ".join(answer["missing"]))
     return answer
 
 
@@ -235,6 +246,7 @@ def test_fifty_sandboxes_leave_nothing_behind(identity: Identity, want: str, req
     answer = _answer(identity, request, "leaks", want)
     print(f"\n{identity} {answer['level']}: spawn p50 {answer['spawn_ms_p50']:.1f} ms")
     assert answer["after"] == answer["before"]
+    assert answer["folders left"] == []
 
 
 @pytest.mark.parametrize(("identity", "want"), _RUNS, ids=str)

@@ -176,18 +176,26 @@ async def leaks(supervisor: Supervisor, code: Path) -> Answer:
         "import subprocess, time; subprocess.Popen(['/usr/bin/sleep', '60']); print('up', flush=True); time.sleep(60)"
     )
     before = None
-    spawn_s = []
+    spawn_s: list[float] = []
+    folders: list[Any] = []
     for round_number in range(51):
         started = time.perf_counter()
         process = await supervisor.spawn(a_spec(f"round-{round_number}", code, script))
         spawn_s.append(time.perf_counter() - started)
+        folders.append(process.parts.temporary_dir)
         if round_number % 10 == 0:  # ten of them with the whole tree up
             while not _readable_now(process.output_fd):
                 await asyncio.sleep(0.01)
         await process.stop()
         if round_number == 0:
             before = _holdings(supervisor)
-    return {"before": before, "after": _holdings(supervisor), "spawn_ms_p50": sorted(spawn_s)[25] * 1000}
+    folders = [str(folder) for folder in folders if folder and folder.exists()]
+    return {
+        "folders left": folders,
+        "before": before,
+        "after": _holdings(supervisor),
+        "spawn_ms_p50": sorted(spawn_s)[25] * 1000,
+    }
 
 
 async def cancellation(supervisor: Supervisor, code: Path) -> Answer:
@@ -290,7 +298,6 @@ def _holdings(supervisor: Supervisor) -> Answer:
             1 for _, parent in supervisor._tree._parents.values() for child in parent.iterdir() if child.is_dir()
         ),
         "mounts of the spawner": len(Path(f"/proc/{spawner}/mountinfo").read_text().splitlines()),
-        "temporary folders": len(list(Path(tempfile.gettempdir()).glob("hearth-sandbox-*"))),
         "asyncio tasks": len(asyncio.all_tasks()),
     }
 

@@ -88,6 +88,14 @@ def test_without_user_namespaces_setpriv_drops_to_the_sandboxs_own_user() -> Non
     assert "--unshare-user" not in options(mode)
 
 
+def test_uid_zero_without_a_user_namespace_gives_up_everything_and_finds_the_kernels_settings_read_only() -> None:
+    mode = command.Mode(namespaces=True, user_namespace=False, own_uid=False, seccomp=True, tmp_size=True, as_root=True)
+    words = command.command_inside(a_spec(), mode)
+    assert words[:4] == ["/usr/bin/setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
+    assert following(options(mode), "--cap-add") == ["CAP_SETPCAP"]
+    assert following(options(mode), "--remount-ro") == ["/dev", "/", "/proc"]
+
+
 def test_plain_command_uses_the_hosts_paths() -> None:
     spec = a_spec(
         environment={"PATH": "/var/lang/bin:/usr/bin", "PYTHONPATH": "/opt/python:/var/task", "TEXT": "a/var/task"}

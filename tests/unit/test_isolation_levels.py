@@ -16,7 +16,8 @@ from workers.sandbox.isolation.spec import IsolationLevel, IsolationUnavailable,
 
 def a_host(*, root: bool = True, bwrap: str | None = "/usr/bin/bwrap", bpf: bytes = b"filter") -> Host:
     host = Host()
-    host.root, host.bwrap, host.filter, host.tmp_size = root, bwrap, bpf, True
+    host.root = host.uid_zero = root
+    host.bwrap, host.filter, host.tmp_size = bwrap, bpf, True
     host.no_seccomp = "" if bpf else "libseccomp can't be used (absent)"
     return host
 
@@ -54,7 +55,7 @@ async def test_root_without_user_namespaces_is_reduced() -> None:
 async def test_root_without_ids_to_give_is_reduced() -> None:
     level, missing = await found(a_host(), refused=2)
     assert level == "reduced"
-    assert missing.endswith("Sandboxes share the worker's user id.")
+    assert missing.endswith("Sandboxes run under root's user id, without its privileges.")
 
 
 async def test_no_filter_is_reduced() -> None:

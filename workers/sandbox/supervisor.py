@@ -68,6 +68,7 @@ class Supervisor:
         self._log = log
         self._setup = {
             "bwrap": host.bwrap,
+            "root": host.root,
             "namespaces": mode.namespaces,
             "user_namespace": mode.user_namespace,
             "own_uid": mode.own_uid,

@@ -37,7 +37,7 @@ class Mode:
 
     namespaces: False is level `process`. user_namespace: False only when the worker is root and the host refuses
     user namespaces. own_uid: each sandbox has a host uid of its own (root only). seccomp: a filter is installed.
-    tmp_size: /tmp is bounded.
+    tmp_size: /tmp is bounded. as_root: functions have uid 0 on the host, though no capability there.
     """
 
     namespaces: bool
@@ -45,6 +45,7 @@ class Mode:
     own_uid: bool
     seccomp: bool
     tmp_size: bool
+    as_root: bool = False
 
 
 def environment_of(spec: SandboxSpec, *, runtime_api: str, endpoint_url: str | None) -> dict[str, str]:
@@ -81,12 +82,15 @@ def bubblewrap_options(
         options += ["--ro-bind", Source(mount.source), mount.target]
     # Without these two the root and /dev/shm are writable tmpfs outside the quota of /tmp.
     options += ["--remount-ro", "/dev", "--remount-ro", "/"]
+    if mode.as_root:
+        # The kernel's settings (/proc/sys) ask for uid 0, not for a capability.
+        options += ["--remount-ro", "/proc"]
     options += ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     options += ["--hostname", "sandbox", "--new-session", "--die-with-parent", "--cap-drop", "ALL"]
     if mode.user_namespace:
         options += ["--unshare-user", "--uid", str(INSIDE_UID), "--gid", str(INSIDE_GID)]
-    elif mode.own_uid:  # setpriv, the first thing to run inside, needs these to give them up
-        for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"):
+    else:  # setpriv, the first thing to run inside, needs these to give them up
+        for capability in ("CAP_SETPCAP", *(("CAP_SETUID", "CAP_SETGID") if mode.own_uid else ())):
             options += ["--cap-add", capability]
     options += ["--clearenv", "--chdir", CODE_TARGET]
     for name, value in environment.items():
@@ -96,10 +100,10 @@ def bubblewrap_options(
 
 def command_inside(spec: SandboxSpec, mode: Mode) -> list[str]:
     """The command that bwrap runs. {uid} is filled in by the spawner."""
-    if mode.own_uid and not mode.user_namespace:
-        drop = ["--reuid", "{uid}", "--regid", "{uid}", "--clear-groups", "--bounding-set=-all", "--no-new-privs"]
-        return ["/usr/bin/setpriv", *drop, "--inh-caps=-all", "--", *spec.command]
-    return list(spec.command)
+    if mode.user_namespace:
+        return list(spec.command)
+    user = ["--reuid", "{uid}", "--regid", "{uid}", "--clear-groups"] if mode.own_uid else []
+    return ["/usr/bin/setpriv", *user, "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", "--", *spec.command]
 
 
 def plain_command(

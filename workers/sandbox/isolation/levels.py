@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
 from workers.sandbox.isolation.command import Mode
@@ -14,17 +15,21 @@ from workers.sandbox.isolation.spec import IsolationLevel, IsolationUnavailable,
 
 Want = Literal["auto", "full", "reduced", "process"]
 
+_CAP_SYS_ADMIN = 21
+
 PLAIN = Mode(namespaces=False, user_namespace=False, own_uid=False, seccomp=False, tmp_size=False)
 
 
 class Host:
     """What this process has to work with, looked up once.
 
+    uid_zero: root by name. root: with its privileges; without them it can do what an ordinary user can.
     tmp_size: bwrap can bound /tmp (since 0.7). no_seccomp: why there is no filter, or empty.
     """
 
     def __init__(self) -> None:
-        self.root = os.geteuid() == 0
+        self.uid_zero = os.geteuid() == 0
+        self.root = self.uid_zero and _may_administer()
         self.bwrap = shutil.which("bwrap")
         self.tmp_size = self.bwrap is not None and "--size" in _help_of(self.bwrap)
         self.filter, self.no_seccomp = _seccomp()
@@ -35,7 +40,15 @@ class Host:
             return ()
         users = [(True, True), (False, True), (True, False), (False, False)] if self.root else [(True, False)]
         return [
-            Mode(True, user_namespace, own_uid, bool(self.filter), self.tmp_size) for user_namespace, own_uid in users
+            Mode(
+                namespaces=True,
+                user_namespace=user_namespace,
+                own_uid=own_uid,
+                seccomp=bool(self.filter),
+                tmp_size=self.tmp_size,
+                as_root=self.uid_zero and not own_uid,
+            )
+            for user_namespace, own_uid in users
         ]
 
 
@@ -75,8 +88,8 @@ def level_of(
     else:
         if not mode.user_namespace:
             missing.append("Sandboxes have no user namespace of their own.")
-        if host.root and not mode.own_uid:
-            missing.append("Sandboxes share the worker's user id.")
+        if mode.as_root:
+            missing.append("Sandboxes run under root's user id, without its privileges.")
         if not mode.seccomp:
             missing.append(f"System calls are not filtered: {host.no_seccomp}.")
         if not mode.tmp_size:
@@ -98,6 +111,11 @@ def _described(mode: Mode, *, root: bool) -> str:
     user = "with a user namespace" if mode.user_namespace else "without a user namespace"
     uid = ("under a user id of its own" if mode.own_uid else "under the worker's user id") if root else "as this user"
     return f"A sandbox {user}, {uid},"
+
+
+def _may_administer() -> bool:
+    status = Path("/proc/self/status").read_text()
+    return bool(int(status.partition("CapEff:")[2].split()[0], 16) >> _CAP_SYS_ADMIN & 1)
 
 
 def _help_of(program: str) -> str:

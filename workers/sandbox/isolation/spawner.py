@@ -46,7 +46,7 @@ class Spawner:
             self._uids, self._uid_claim = _claim_uids()
         syscalls.become_subreaper()  # the inner pid 1 of a sandbox outlives the outer one for a moment
         if self._namespaces:
-            if os.getuid() != 0:
+            if not setup["root"]:
                 syscalls.enter_user_namespace()
             self._staging = Staging(other_users=self._own_uid)
             self._pool = NetworkPool(setup["pool"], platform=setup["platform"])
