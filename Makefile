@@ -32,7 +32,7 @@ check: lint types unit ## lint, types, import rules and pure tests: under a minu
 
 test: .venv/.ready-dev ## every test, with real servers and sandboxes (installs what they need)
 	@$(BIN)/python -m tests.support.prepare
-	@$(PYTEST) tests/unit tests/integration
+	@$(PYTEST)
 
 fmt: .venv/.ready-dev ## format the code
 	@$(BIN)/ruff format .

@@ -96,6 +96,11 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
+    @field_validator("code_url", mode="after")
+    @classmethod
+    def _absolute_folder(cls, value: str | None) -> str | None:
+        return value if value is None or "://" in value else str(Path(value).expanduser().absolute())
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -34,7 +34,7 @@ def access(settings: Settings) -> Access:
     running = stackfile.live(settings.data)
     if named:
         endpoint = named
-    elif running and ("port" not in settings.model_fields_set or settings.port == 0):
+    elif running and running.endpoint and ("port" not in settings.model_fields_set or settings.port == 0):
         endpoint = running.endpoint
     else:
         endpoint = endpoint_of(settings)

@@ -111,7 +111,7 @@ async def _gather(settings: Settings, running: Running | None) -> dict[str, Any]
 
 
 async def _workers(settings: Settings, running: Running | None) -> dict[str, dict[str, str]]:
-    """Worker id -> its figures, of those whose heartbeat has not expired."""
+    """Worker id -> its figures; none if coordination does not answer."""
     from hearth.errors import Unavailable
     from hearth.store import Store, workers
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 
 import orjson
 import typer
 
 from hearth import log, service
-from hearth.cli.console import fail, load_settings
+from hearth.cli.console import fail, load_settings, talk
 from hearth.cli.logview import LogView
 from hearth.cli.stack import Stack
 from hearth.embedded.process import StartFailed
 from hearth.embedded.servers import Servers
-from hearth.embedded.stackfile import AlreadyRunning, StackFile
+from hearth.embedded.stackfile import AlreadyRunning, Running, StackFile
 from hearth.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Run one service in the foreground (what `hearth up` starts).")
@@ -61,15 +62,15 @@ def servers() -> None:
 
 
 async def _serve_servers(settings: Settings, record: StackFile, stopping: asyncio.Event) -> None:
-    from hearth.cli.console import talk
-
     view = LogView(talk)
     own = Servers(settings, record, view.line)
     async with Stack(record, settings.drain_seconds, view.say) as stack:
         for unit in [*own.broker, *own.stores]:
             await stack.start(unit)
         resolved = own.resolved()
-        urls = {name: getattr(resolved, name) for name in ("broker_url", "state_url", "coordination_url")}
+        urls = {name: getattr(resolved, name) or "" for name in ("broker_url", "state_url", "coordination_url")}
+        record.running = Running(pid=os.getpid(), endpoint="", ready=True, processes=stack.pids(), **urls)
+        record.save()
         sys.stdout.write(orjson.dumps(urls).decode() + "\n")
         sys.stdout.flush()
         await stopping.wait()

@@ -52,6 +52,8 @@ class ServiceUnit:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Ours without its HEARTH_* names, and the settings as they were resolved."""
+    """Ours without its HEARTH_* names, and the settings as they were resolved: the file's values among them."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    return inherited | settings.to_environ() | {"PYTHONUNBUFFERED": "1"}
+    resolved = settings.to_environ()
+    resolved.pop(f"{PREFIX}SETTINGS_FILE", None)
+    return inherited | resolved | {"PYTHONUNBUFFERED": "1"}

@@ -59,6 +59,10 @@ class Stack:
         self._note()
         self._keepers.add(asyncio.create_task(self._keep_alive(unit), name=f"keep {unit.name} alive"))
 
+    def pids(self) -> dict[str, int]:
+        """Unit's name -> pid, of those that run now."""
+        return {unit.name: unit.pid for unit in self._units if unit.pid}
+
     def kill(self) -> None:
         """Everything at once, by force; leaving the context then takes no time."""
         for unit in self._units:
@@ -87,6 +91,6 @@ class Stack:
     def _note(self) -> None:
         """For `hearth status` and `hearth down`; a full disk must not end the platform."""
         if self._record.running:
-            self._record.running.processes = {unit.name: unit.pid for unit in self._units if unit.pid}
+            self._record.running.processes = self.pids()
             with contextlib.suppress(OSError):
                 self._record.save()
