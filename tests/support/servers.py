@@ -32,7 +32,7 @@ class PrivateServers:
 
     def __init__(self, data: Path) -> None:
         self.log = data / "servers.log"
-        self._data = data
+        self.data = data
 
     @staticmethod
     def unavailable() -> str:
@@ -45,7 +45,7 @@ class PrivateServers:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "hearth.cli", "serve", "servers"],
-                env=os.environ | {"HEARTH_DATA": str(self._data)},
+                env=os.environ | {"HEARTH_DATA": str(self.data)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -72,6 +72,11 @@ class PrivateServers:
             "HEARTH_STATE_URL": self.state_url,
             "HEARTH_COORDINATION_URL": self.coordination_url,
         }
+
+    @property
+    def parent_pid(self) -> int:
+        """Of the process whose children the servers are."""
+        return self._process.pid
 
     def pid(self, name: str) -> int:
         """Process of the broker, the state or the coordination server, for tests that kill one."""
