@@ -129,8 +129,8 @@ class Gateway:
         )
 
     async def _side_door(self, request: Request) -> Answer | None:
-        """What isn't AWS's: health, metrics, links to packages."""
-        match request.path:
+        """What isn't AWS's: health, metrics, links to packages. Functions see only the last of these."""
+        match request.path if not request.from_function else "":
             case "/health" | "/_hearth/health":
                 return await health.health(self._backends)
             case "/_localstack/health":

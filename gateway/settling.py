@@ -104,9 +104,7 @@ class Settler:
         """Returns when every live gateway has acknowledged, at the latest at the deadline."""
         try:
             async with deadline.scope():
-                # The clock is asked too: relying on the scope alone, now and then a loop here was seen to go on
-                # past its end, as if the one cancellation had got lost in a call to the store.
-                while deadline.remaining_s > 0:
+                while True:
                     if await self._acknowledged_by_all(change):
                         return
                     await asyncio.sleep(_POLL_ACKS_S)

@@ -21,7 +21,7 @@ from gateway.protocols.shapes import (
     text_from_scalar,
     wire_name,
 )
-from hearth.errors import HearthError
+from hearth.errors import HearthError, InvariantViolated
 
 JSON = (b"content-type", b"application/json")
 Parser = Callable[[Request, Sequence[str]], dict[str, Any]]
@@ -147,6 +147,6 @@ def _query_decoder(shape: Shape) -> Callable[[list[str]], Any]:
         item = scalar_from_text(shape.member)
         return lambda values: [item(value) for value in values]
     if isinstance(shape, MapShape):
-        raise NotImplementedError("a map in the query string: no operation here has one")
+        raise InvariantViolated(f"{shape.name}: a map in the query string is in none of the models served")
     scalar = scalar_from_text(shape)
     return lambda values: scalar(values[0])

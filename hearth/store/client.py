@@ -14,6 +14,7 @@ from redis.exceptions import NoScriptError, RedisError
 from hearth.errors import Unavailable
 from hearth.settings import Settings
 from hearth.store import script
+from hearth.store.connection import connection_class
 
 #: A healthy server answers in well under a millisecond; an fsync on a busy disk may take a good while longer.
 CALL_TIMEOUT_S = 5.0
@@ -25,13 +26,15 @@ class Store:
 
     def __init__(self, name: str, url: str) -> None:
         self.name = name
-        self.redis: aioredis.Redis = aioredis.from_url(
+        pool: aioredis.ConnectionPool = aioredis.ConnectionPool.from_url(
             url,
             socket_timeout=CALL_TIMEOUT_S,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
             health_check_interval=15,
             max_connections=64,
         )
+        pool.connection_class = connection_class(url)
+        self.redis: aioredis.Redis = aioredis.Redis.from_pool(pool)
 
     async def run(self, name: str, keys: Sequence[str], args: Sequence[Any] = ()) -> Any:
         """Run `lua/<name>.lua` atomically. Raises Unavailable when the server does not answer."""
