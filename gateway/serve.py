@@ -12,6 +12,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 from uvicorn_worker import UvicornWorker
 
+from gateway.http_protocol import GatewayProtocol
 from hearth.settings import Settings
 
 #: idle connections of SDKs are kept this long
@@ -23,7 +24,7 @@ STUCK_S = 60
 class GatewayWorker(UvicornWorker):
     CONFIG_KWARGS = {  # noqa: RUF012
         "loop": "uvloop",
-        "http": "httptools",
+        "http": GatewayProtocol,
         "lifespan": "on",
         "interface": "asgi3",
         "ws": "none",
