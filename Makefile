@@ -2,6 +2,7 @@
 # The environment is .venv in the clone; downloads are kept in ~/.cache/hearth, nothing else is written elsewhere.
 
 SHELL := /bin/bash
+.SHELLFLAGS := -eo pipefail -c
 .DEFAULT_GOAL := help
 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hearth
@@ -74,10 +75,10 @@ bench: .venv/.ready-dev ## this platform against the bare pipe of its parts
 # installed anew only when pyproject.toml has changed
 .venv/.ready: pyproject.toml | .venv/.python
 	@echo "installing Hearth into .venv"
-	@$(BIN)/python -m pip install --progress-bar on -e '.[tour]' | grep --line-buffered -vE '^(Requirement already|  )' || test $${PIPESTATUS[0]} -eq 0
+	@$(BIN)/python -m pip install --progress-bar on -e '.[tour]' | { grep --line-buffered -vE '^(Requirement already|  )' || true; }
 	@touch $@
 
 .venv/.ready-dev: pyproject.toml | .venv/.python
 	@echo "installing Hearth with its tests' and developers' tools into .venv"
-	@$(BIN)/python -m pip install --progress-bar on -e '.[test,dev]' | grep --line-buffered -vE '^(Requirement already|  )' || test $${PIPESTATUS[0]} -eq 0
+	@$(BIN)/python -m pip install --progress-bar on -e '.[test,dev]' | { grep --line-buffered -vE '^(Requirement already|  )' || true; }
 	@touch $@ .venv/.ready
