@@ -157,7 +157,6 @@ def _from_header(authorization: str, signed_at: str, token: str | None) -> _Sign
     return _Signature(access_key, date, region, service, headers, signature, signed_at, token)
 
 
-#: Clients on one connection sign every request anew, but presign retries and tests repeat headers: tiny and bounded.
 def _parse_header(authorization: str) -> tuple[str, str, str, str, tuple[str, ...], str]:
     algorithm, _, rest = authorization.partition(" ")
     if algorithm != ALGORITHM:
