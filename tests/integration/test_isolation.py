@@ -93,6 +93,14 @@ def open_tree() -> Iterator[tuple[str, Path]]:
         yield interpreter, tree
 
 
+@pytest.fixture(scope="module", autouse=True)
+def scratch() -> Iterator[Path]:
+    """Where scenarios, also killed ones, put their files: open to every user, gone afterwards."""
+    with tempfile.TemporaryDirectory(dir="/tmp", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o1777)
+        yield Path(folder)
+
+
 @pytest.fixture
 def delegated() -> Iterator[list[Path]]:
     """Groups of the controllers we need that belong to the ordinary user, below our own."""
@@ -128,7 +136,12 @@ def _start(identity: Identity, request: pytest.FixtureRequest, scenario: str, wa
         for group in groups:
             (group / "tasks").write_text("0")
 
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": "/nonexistent",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "TMPDIR": str(request.getfixturevalue("scratch")),
+    }
     return subprocess.Popen(
         command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=join
     )
@@ -273,9 +286,8 @@ def test_code_below_a_private_folder_is_found_and_its_replacement_too(
 
 @pytest.mark.parametrize(("identity", "want"), _RUNS, ids=str)
 def test_worker_killed_outright_takes_its_sandboxes_along(
-    identity: Identity, want: str, request: pytest.FixtureRequest
+    identity: Identity, want: str, request: pytest.FixtureRequest, scratch: Path
 ) -> None:
-    folders = set(_sandbox_folders())
     with _start(identity, request, "abandoned", want) as process:
         assert process.stdout is not None
         started = json.loads(process.stdout.readline())
@@ -286,8 +298,7 @@ def test_worker_killed_outright_takes_its_sandboxes_along(
     while alive := [pid for pid in pids if _runs(pid)]:
         assert time.monotonic() < give_up_at, f"still there: {alive}"
         time.sleep(0.02)
-    # Others may come and go beside us; none of those that were made may stay.
-    while set(_sandbox_folders()) - folders:
+    while list(_sandbox_folders(scratch)):
         assert time.monotonic() < give_up_at
         time.sleep(0.02)
     # What its cgroups leave, the next worker of the same user removes.
@@ -315,8 +326,8 @@ def test_child_is_born_in_its_v2_group() -> None:
     assert next(line for line in output.splitlines() if line.startswith("0::")).endswith("/" + group.name)
 
 
-def _sandbox_folders() -> Iterator[Path]:
-    return Path(tempfile.gettempdir()).glob("hearth-sandbox-*")
+def _sandbox_folders(scratch: Path) -> Iterator[Path]:
+    return scratch.glob("hearth-sandbox-*")
 
 
 def _runs(pid: int) -> bool:

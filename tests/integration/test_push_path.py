@@ -267,7 +267,7 @@ def test_bad_request_gets_awss_error(
     response = caught.value.response
     assert response["ResponseMetadata"]["HTTPStatusCode"] == status
     assert response["Error"]["Code"] == code
-    assert re.fullmatch(message, response["Error"]["Message"])
+    assert re.fullmatch(message, response["Error"]["Message"], re.DOTALL)
 
 
 def test_wrong_signature_is_refused(stack: PlatformStack, zoo: str) -> None:
