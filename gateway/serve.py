@@ -13,6 +13,7 @@ from gunicorn.glogging import Logger
 from uvicorn_worker import UvicornWorker
 
 from gateway.http_protocol import GatewayProtocol
+from hearth.service import end_with_parent
 from hearth.settings import Settings
 
 #: idle connections of SDKs are kept this long
@@ -32,6 +33,11 @@ class GatewayWorker(UvicornWorker):
         "server_header": False,
         "proxy_headers": False,
     }
+
+    def init_process(self) -> None:
+        # else it would hold the port of a gateway whose master was killed with -9
+        end_with_parent(self.ppid)
+        super().init_process()
 
 
 class PlatformLogger(Logger):

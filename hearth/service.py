@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
+import os
 import signal
 from collections.abc import Awaitable, Callable
 
 import uvloop
 
 log = logging.getLogger(__name__)
+
+
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent(parent_pid: int) -> None:
+    """Get SIGTERM, and so drain, when the parent is gone, however it went. Raises SystemExit if it is already.
+
+    Source: prctl(2), PR_SET_PDEATHSIG.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+    if os.getppid() != parent_pid:  # it went before the line above
+        raise SystemExit("the process that this one belongs to is gone")
 
 
 def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
