@@ -136,8 +136,7 @@ class Gateway:
             case "/_localstack/health":
                 return await health.localstack_health(self._backends)
             case "/metrics":
-                stores = self._backends.stores if self._backends else None
-                text = await metrics.exposition(stores.coordination if stores else None)
+                text = await metrics.exposition(self._backends)
                 return Answer(200, text, [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")])
         if request.path.startswith(downloads.LINK_PATH) and self._backends is not None:
             return await downloads.download(self._backends, request)

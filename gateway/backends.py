@@ -17,6 +17,7 @@ from gateway.sigv4 import Verifier
 from hearth.blobs import BlobStore
 from hearth.broker.connection import Broker
 from hearth.broker.control import ControlBus
+from hearth.broker.event_messages import EventPublisher
 from hearth.broker.invoker import BrokerInvoker
 from hearth.broker.unplaced import UnplacedAnswers
 from hearth.credentials import EnvironmentCipher, platform_secret
@@ -25,6 +26,7 @@ from hearth.invoker import Invoker
 from hearth.logs.reader import LogReader
 from hearth.settings import Settings
 from hearth.store import Store, Stores, workers
+from hearth.store.events import raise_partitions
 from hearth.store.functions import FunctionTable
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ class Backends:
     stores: Stores
     broker: Broker
     invoker: Invoker
+    events: EventPublisher
     functions: FunctionTable
     cache: FunctionCache
     settler: Settler
@@ -64,6 +67,9 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
         stack.push_async_callback(_bounded, broker.close)
         invoker, control = BrokerInvoker(broker), ControlBus(broker)
         await invoker.start()
+        partitions = await raise_partitions(stores.state, settings.event_partitions)
+        events = EventPublisher(broker, partitions=partitions, max_bytes=settings.event_queue_bytes)
+        await events.start()
         unplaced = UnplacedAnswers(broker, functools.partial(count_workers, stores.coordination))
         stack.push_async_callback(unplaced.close)
         await unplaced.start()
@@ -80,6 +86,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
             stores=stores,
             broker=broker,
             invoker=invoker,
+            events=events,
             functions=functions,
             cache=cache,
             settler=settler,

@@ -11,6 +11,8 @@ import hearth
 from gateway.backends import Backends, living_workers
 from gateway.http import Answer
 from gateway.protocols.rest_json import JSON
+from hearth.errors import Unavailable
+from hearth.store import Store, leases
 
 _ASK_S = 2.0
 _LEVELS = ("", "full", "reduced", "process")
@@ -46,20 +48,34 @@ async def _look(backends: Backends | None) -> dict[str, Any]:
             "state": "starting",
             "coordination": "starting",
             "workers": 0,
+            "pollers": 0,
             "isolation": "none",
         }
     stores = backends.stores
-    state, coordination, workers = await asyncio.gather(
-        _answers(stores.state.alive()), _answers(stores.coordination.alive()), living_workers(stores.coordination)
+    state, coordination, workers, pollers = await asyncio.gather(
+        _answers(stores.state.alive()),
+        _answers(stores.coordination.alive()),
+        living_workers(stores.coordination),
+        _pollers(stores.coordination),
     )
     return {
         "broker": "ok" if backends.broker.alive else "away",
         "state": "ok" if state else "away",
         "coordination": "ok" if coordination else "away",
         "workers": len(workers),
+        "pollers": pollers,
         # the lowest level that a worker runs with: what a function may rely on
         "isolation": max((one.get("isolation", "") for one in workers.values()), key=_LEVELS.index, default="none"),
     }
+
+
+async def _pollers(coordination: Store) -> int:
+    """How many live; 0 if `coordination` doesn't answer."""
+    try:
+        async with asyncio.timeout(_ASK_S):
+            return await leases.living(coordination)
+    except (Unavailable, TimeoutError):
+        return 0
 
 
 async def _answers(ping: Any) -> bool:

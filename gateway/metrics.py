@@ -6,16 +6,21 @@ With several processes prometheus-client keeps the figures in files of PROMETHEU
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gateway.backends import living_workers
+from gateway.backends import Backends, living_workers
+from hearth.errors import HearthError
+from hearth.event_backlog import EventBacklog, event_backlog
 from hearth.store import Store
+from hearth.store.events import dropped_counts
 
+_ASK_S = 2.0
 _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
 
 _requests = Counter("hearth_requests_total", "API requests", ["service", "operation", "status"])
@@ -25,6 +30,13 @@ _latency = Histogram(
 
 #: sums over the workers: name of the figure -> whether it only grows
 _WORKER_FIGURES = ("sandboxes", "busy", "waiting", "cold_starts", "invocations", "errors")
+
+
+_accepted = Counter("hearth_events_accepted_total", "Asynchronous invocations answered with 202")
+
+
+def event_accepted() -> None:
+    _accepted.inc()
 
 
 def observe(service: str, operation: str, status: int, seconds: float) -> None:
@@ -42,16 +54,19 @@ def _histogram(service: str, operation: str) -> Histogram:
     return _latency.labels(service, operation)
 
 
-async def exposition(coordination: Store | None) -> bytes:
-    """The text format. Workers' figures are left out while `coordination` is away."""
+async def exposition(backends: Backends | None) -> bytes:
+    """The text format. Figures of a server that is away are left out."""
     registry = CollectorRegistry()
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         multiprocess.MultiProcessCollector(registry)
     else:
         registry.register(_requests)
         registry.register(_latency)
-    if coordination is not None:
-        registry.register(_Workers(await _figures(coordination)))
+        registry.register(_accepted)
+    if backends is not None:
+        registry.register(_Workers(await _figures(backends.stores.coordination)))
+        if (waiting := await _events(backends)) is not None:
+            registry.register(waiting)
     return generate_latest(registry)
 
 
@@ -60,6 +75,32 @@ async def _figures(coordination: Store) -> dict[str, dict[str, float]]:
         worker: {name: float(value) for name, value in figures.items() if name in _WORKER_FIGURES}
         for worker, figures in (await living_workers(coordination)).items()
     }
+
+
+async def _events(backends: Backends) -> _Events | None:
+    try:
+        async with asyncio.timeout(_ASK_S):
+            state = backends.stores.state
+            backlog = await event_backlog(backends.broker, state, backends.settings.event_partitions)
+            return _Events(backlog, await dropped_counts(state))
+    except (HearthError, TimeoutError):
+        return None
+
+
+class _Events(Collector):
+    def __init__(self, backlog: EventBacklog, dropped: dict[tuple[str, str], int]) -> None:
+        self._backlog = backlog
+        self._dropped = dropped
+
+    def collect(self) -> list[Metric]:
+        waiting = GaugeMetricFamily("hearth_events_waiting", "Events in the broker's queues", labels=["where"])
+        for where, counts in (("queued", self._backlog.queued), ("delayed", self._backlog.delayed)):
+            waiting.add_metric([where], sum(counts.values()))
+        waiting.add_metric(["aside"], sum(self._backlog.aside.values()))
+        dropped = CounterMetricFamily("hearth_events_dropped", "Events given up", labels=["function", "reason"])
+        for (function, reason), count in self._dropped.items():
+            dropped.add_metric([function, reason], count)
+        return [waiting, dropped]
 
 
 class _Workers(Collector):

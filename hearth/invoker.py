@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Protocol
 
 from hearth.clock import Deadline
+from hearth.model.function import FunctionVersion
 from hearth.model.invocation import Invocation, InvocationResult
+from hearth.settings import Settings
+
+#: what the way there and back may take beyond the waits that have limits of their own
+TRANSIT_S = 5.0
+
+
+def budget_s(settings: Settings, version: FunctionVersion) -> float:
+    """How long an invocation may take in all: the wait for room, Init, the handler, and the way."""
+    return settings.placement_wait_seconds + settings.init_seconds + version.timeout_s + TRANSIT_S
 
 
 class Invoker(Protocol):

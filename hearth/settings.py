@@ -51,8 +51,18 @@ class Settings(BaseSettings):
         None, description="AWS_ENDPOINT_URL inside functions (default: Hearth itself)"
     )
     event_retry_base_seconds: float = Field(60.0, description="first delay of an asynchronous invoke's retry", gt=0)
+    event_max_age_seconds: float = Field(21_600.0, description="age at which an asynchronous invoke is dropped", gt=0)
+    event_partitions: int = Field(8, description="queues that asynchronous invokes are spread over", ge=1, le=256)
+    event_queue_bytes: int = Field(
+        128 * 2**20, description="most bytes in one queue of asynchronous invokes; beyond it callers get 429", ge=1024
+    )
+    event_concurrency: int = Field(10, description="asynchronous invokes of one function running at once", ge=1)
     max_sandboxes: int | None = Field(None, description="a host's room (default: from memory)", ge=1)
     max_workers: int | None = Field(None, description="most worker processes of a host (default: its cores)", ge=1)
+    scale_up_wait_seconds: float = Field(
+        0.25, description="a worker is added when a request has waited this long for room", gt=0
+    )
+    scale_down_seconds: float = Field(60.0, description="a worker is drained when so long it was not needed", gt=0)
     idle_seconds: float = Field(300.0, description="how long an idle sandbox is kept", gt=0)
     runtime_match: Literal["nearest", "exact"] = Field(
         "nearest", description="what runs a function whose runtime isn't installed"
@@ -64,7 +74,7 @@ class Settings(BaseSettings):
         None, description="port of the API for functions, which never takes the development key (default: port + 1)"
     )
     gateway_processes: int | None = Field(None, description="gunicorn workers (default: half the cores)", ge=1)
-    workers: int = Field(1, description="worker processes the fleet keeps alive", ge=1)
+    workers: int = Field(1, description="fewest worker processes of a host; the load adds more", ge=1)
     drain_seconds: float = Field(30.0, description="how long a stopping process waits for what runs", gt=0)
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the platform's own log")
     stack: str | None = Field(None, description="internal: set by `hearth up` for its children")

@@ -46,7 +46,7 @@ class Services(Protocol):
         """A new one, not yet initialised."""
         ...
 
-    async def take_slot(self, version: FunctionVersion, request_id: str, sandbox_id: str) -> Slot: ...
+    async def take_slot(self, version: FunctionVersion, run_id: str, sandbox_id: str) -> Slot: ...
     async def release_slot(self, version: FunctionVersion, sandbox_id: str) -> None: ...
     async def attach(self, pool: VersionPool, member: Member) -> None:
         """Declare the version's queue and consume from it for this member."""
@@ -293,7 +293,7 @@ class Pool:
         """Ask for a slot for the first uncovered request and make a sandbox; None: there is no need or no slot."""
         while (delivery := pool.uncovered()) is not None and not self.draining:
             sandbox = await self._services.sandbox(pool.version)
-            slot = await self._services.take_slot(pool.version, delivery.invocation.request_id, sandbox.id)
+            slot = await self._services.take_slot(pool.version, delivery.invocation.run_id, sandbox.id)
             pool.epoch = max(pool.epoch, slot.epoch)
             if slot.verdict is Verdict.GRANTED:
                 pool.granted += 1

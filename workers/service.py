@@ -207,12 +207,12 @@ class Worker:
     async def sandbox(self, version: FunctionVersion) -> Sandbox:
         return await self._new_sandbox(version)
 
-    async def take_slot(self, version: FunctionVersion, request_id: str, sandbox_id: str) -> slots.Slot:
+    async def take_slot(self, version: FunctionVersion, run_id: str, sandbox_id: str) -> slots.Slot:
         return await slots.take_slot(
             self._stores.coordination,
             worker_id=self.id,
             sandbox_id=sandbox_id,
-            request_id=request_id,
+            run_id=run_id,
             version=version,
             account_limit=self._settings.account_concurrency,
         )
@@ -276,7 +276,7 @@ class Worker:
             invocation, correlation_id=delivery.correlation_id, reply_to=delivery.reply_to
         )
         try:
-            await slots.forget_start(self._stores.coordination, invocation.request_id)
+            await slots.forget_start(self._stores.coordination, invocation.run_id)
             if self._publisher is None:
                 raise Unavailable("no connection to the broker")
             await self._publisher.publish_confirmed(exchange, routing_key, invocation.payload, properties)

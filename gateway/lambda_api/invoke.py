@@ -14,14 +14,14 @@ from typing import Any
 
 import orjson
 
+from gateway import metrics
 from gateway.call import Call
 from gateway.lambda_api.names import function_ref, not_found
 from gateway.lambda_api.payload_error import parser_text
 from hearth.arn import LATEST, FunctionRef
-from hearth.clock import Deadline
+from hearth.clock import Deadline, now_ms
 from hearth.errors import (
     HearthError,
-    InvalidParameterValue,
     InvalidRequestContent,
     InvalidRuntime,
     RequestEntityTooLarge,
@@ -30,13 +30,13 @@ from hearth.errors import (
     ServiceUnavailable,
     TooManyRequests,
 )
+from hearth.invoker import budget_s
+from hearth.model.event import MAX_EVENT_BYTES, Event
 from hearth.model.invocation import Invocation, InvocationResult, Outcome
 from hearth.store.functions import FunctionRecord
 
 MAX_PAYLOAD_BYTES = 6_291_456
 MAX_CLIENT_CONTEXT_BYTES = 3583
-#: what the way there and back may take beyond the waits that have limits of their own
-_TRANSIT_S = 5.0
 
 
 async def invoke(call: Call, given: dict[str, Any]) -> dict[str, Any]:
@@ -47,7 +47,7 @@ async def invoke(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     if kind == "DryRun":
         return {"StatusCode": 204}
     if kind == "Event":
-        raise InvalidParameterValue("InvocationType Event is not supported by Hearth yet.")
+        return await _event(call, ref, payload)
     return await _request_response(call, ref, record, given, payload)
 
 
@@ -71,10 +71,10 @@ async def _runnable(call: Call, ref: FunctionRef, kind: str, given: dict[str, An
 async def _request_response(
     call: Call, ref: FunctionRef, record: FunctionRecord, given: dict[str, Any], payload: bytes
 ) -> dict[str, Any]:
-    version, settings, headers = record.version, call.backends.settings, call.request.headers
+    version, headers = record.version, call.request.headers
     trace_id = headers.get("x-amzn-trace-id") or new_trace_id()
     call.headers.append((b"x-amzn-trace-id", trace_id.encode()))
-    deadline = Deadline.after(settings.placement_wait_seconds + settings.init_seconds + version.timeout_s + _TRANSIT_S)
+    deadline = Deadline.after(budget_s(call.backends.settings, version))
     arn = version.arn
     result = await call.backends.invoker.invoke(
         Invocation(
@@ -92,6 +92,28 @@ async def _request_response(
         deadline=deadline,
     )
     return _answer(result, given)
+
+
+async def _event(call: Call, ref: FunctionRef, payload: bytes) -> dict[str, Any]:
+    """Accepted once the broker has stored it. The version is resolved when it runs."""
+    caller, headers = call.caller, call.request.headers
+    trace_id = headers.get("x-amzn-trace-id") or new_trace_id()
+    await call.backends.events.accept(
+        Event(
+            request_id=call.request_id,
+            account=caller.account,
+            region=caller.region,
+            name=ref.name,
+            payload=payload,
+            accepted_at_ms=now_ms(),
+            qualifier=ref.qualifier or "",
+            trace_id=trace_id,
+            content_type=headers.get("content-type", "application/json"),
+        )
+    )
+    metrics.event_accepted()
+    call.headers.append((b"x-amzn-trace-id", trace_id.encode()))
+    return {"StatusCode": 202, "Payload": b""}
 
 
 def _answer(result: InvocationResult, given: dict[str, Any]) -> dict[str, Any]:
@@ -121,9 +143,10 @@ def _failure(result: InvocationResult) -> HearthError:
 
 
 def _payload(payload: bytes, kind: str) -> bytes:
-    if len(payload) > MAX_PAYLOAD_BYTES:
+    limit = MAX_EVENT_BYTES if kind == "Event" else MAX_PAYLOAD_BYTES
+    if len(payload) > limit:
         raise RequestEntityTooLarge(
-            f"{len(payload)} byte payload is too large for the {kind} invocation type (limit {MAX_PAYLOAD_BYTES} bytes)"
+            f"{len(payload)} byte payload is too large for the {kind} invocation type (limit {limit} bytes)"
         )
     try:
         orjson.loads(payload)

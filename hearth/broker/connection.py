@@ -39,6 +39,10 @@ class ChannelClosed(HearthError):
         self.reply_code = reply_code
 
 
+class PublishRefused(Unavailable):
+    """The broker took a publish and did not store it: the queue is full."""
+
+
 class Connection(AsyncioConnection):
     """Sends the frames of one loop iteration in one write: an ack and a reply cost one system call, not four."""
 
@@ -131,6 +135,10 @@ class Channel:
     ) -> None:
         await self._call(self.raw.queue_bind, queue, exchange, routing_key=routing_key, arguments=arguments)
 
+    async def delete_queue(self, name: str, *, if_empty: bool, if_unused: bool) -> None:
+        """Raises ChannelClosed(406) when it is not empty, or in use."""
+        await self._call(self.raw.queue_delete, name, if_empty=if_empty, if_unused=if_unused)
+
     async def queue_length(self, name: str) -> int:
         """Messages ready in a queue. Raises ChannelClosed(404) if there is none; the channel is gone then."""
         frame = await self._call(self.raw.queue_declare, name, passive=True)
@@ -206,7 +214,7 @@ class Channel:
         finally:
             self._confirms.pop(tag, None)
         if not taken:
-            raise Unavailable(f"the broker refused a publish to {exchange or routing_key}")
+            raise PublishRefused(f"the broker refused a publish to {exchange or routing_key}")
         if (properties.message_id or "") in self._returned:
             self._returned.discard(properties.message_id or "")
             raise Unavailable(f"no queue took a publish to {exchange or routing_key}")

@@ -112,6 +112,11 @@ class Client:
         log = base64.b64decode(answer.get("LogResult", "")).decode("utf-8", "replace")
         return Answer(answer["Payload"].read(), answer.get("FunctionError"), log)
 
+    def send_event(self, name: str, payload: bytes) -> str:
+        """Returns the request id, under which it is run and retried."""
+        answer = self._call(self._lambda.invoke, FunctionName=name, Payload=payload, InvocationType="Event")
+        return str(answer["ResponseMetadata"]["RequestId"])
+
     def log_events(self, group: str, since_ms: int, *, follow: bool) -> Iterator[dict[str, Any]]:
         """Events of a log group in order of time, each once; with `follow` without end.
 

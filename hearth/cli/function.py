@@ -82,6 +82,7 @@ def invoke(
     name: Name,
     payload: Annotated[str, typer.Argument(metavar="PAYLOAD|-", help="JSON; - reads it from stdin.")] = "{}",
     tail: Annotated[bool, typer.Option("--tail", help="Print the end of its log on stderr.")] = False,
+    event: Annotated[bool, typer.Option("--event", help="Do not wait: accept it, run it later, retry it.")] = False,
     json: Json = False,
 ) -> None:
     """Run a function and print its answer; exit status 1 if it failed.
@@ -90,6 +91,8 @@ def invoke(
     """
     body = sys.stdin.buffer.read() if payload == "-" else payload.encode()
     with _client() as (client, _):
+        if event:
+            return _accepted(name, client.send_event(name, body), json)
         answer = client.invoke(name, body, tail=tail)
     if answer.tail and not json:
         talk.print(answer.tail, markup=False, end="")
@@ -102,6 +105,15 @@ def invoke(
         if not json:
             talk.print(f"{name} failed ({answer.error}); its log: hearth logs {name}", markup=False)
         raise typer.Exit(1)
+    return None
+
+
+def _accepted(name: str, request_id: str, as_json: bool) -> None:
+    if as_json:
+        return print_json({"request_id": request_id})
+    out.print(request_id)
+    talk.print(f"accepted; what became of it: hearth logs {name}, hearth events {name}", markup=False)
+    return None
 
 
 def logs(

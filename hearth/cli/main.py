@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hearth.cli import config, doctor, function, platform, serve
+from hearth.cli import config, doctor, events, function, platform, serve
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,7 +35,7 @@ def main(
 
 _COMMANDS: dict[str, list[Callable[..., None]]] = {
     "The platform": [platform.up, platform.down, platform.status, doctor.doctor, config.config, platform.env],
-    "Functions": [function.deploy, function.invoke, function.logs, function.delete],
+    "Functions": [function.deploy, function.invoke, function.logs, events.events, function.delete],
 }
 for panel, commands in _COMMANDS.items():
     for command in commands:

@@ -44,6 +44,17 @@ def fleet() -> None:
 
 
 @app.command()
+def poller() -> None:
+    """Run the dispatcher of asynchronous invocations. Several share the work.
+
+    Example: HEARTH_BROKER_URL=amqp://... HEARTH_STATE_URL=redis://... hearth serve poller
+    """
+    from pollers.service import main
+
+    main(_settings())
+
+
+@app.command()
 def servers() -> None:
     """Run only the embedded RabbitMQ and Valkey; once they are ready their URLs are printed as one line of JSON.
 

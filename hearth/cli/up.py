@@ -161,6 +161,10 @@ class Up:
             answer = await health(where)
             return answer is not None and answer[0] == 200
 
+        async def polls() -> bool:
+            answer = await health(where)
+            return answer is not None and answer[1].get("pollers", 0) > 0
+
         with self._steps.step("gateway", "starting the API") as step:
             await stack.start(ServiceUnit("gateway", children, answers, self._view.line))
             step.result = where
@@ -168,6 +172,9 @@ class Up:
             await stack.start(ServiceUnit("fleet", children, ready, self._view.line))
             answer = await health(where)
             step.result = f"{answer[1].get('workers', 0)} worker(s) ready" if answer else "ready"
+        with self._steps.step("poller", "starting the dispatcher of asynchronous invocations") as step:
+            await stack.start(ServiceUnit("poller", children, polls, self._view.line))
+            step.result = "ready"
 
     async def _show_example(self, settings: Settings) -> None:
         """One that fails is told, not fatal: the platform runs."""

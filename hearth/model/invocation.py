@@ -38,6 +38,11 @@ class Invocation:
     #: epoch ms of the first placement; survives being offered back. 0: not placed yet
     placed_at_ms: int = 0
 
+    @property
+    def run_id(self) -> str:
+        """What runs at most once: attempts of one event share the request id and are runs of their own."""
+        return self.request_id if self.attempt == 1 else f"{self.request_id}:{self.attempt}"
+
 
 class Outcome(enum.StrEnum):
     """How the platform's part ended. Only OK and FUNCTION_ERROR mean that the function ran to an end."""

@@ -6,6 +6,13 @@ state
     hearth:function:{acct:region}:NAME  hash    the function's record
     hearth:functions:{acct:region}      zset    names, score 0 (lexicographic index for pages)
     hearth:version:KEY                  string  FunctionVersion JSON; superseded ones expire
+    hearth:events:partitions            int     the most partitions that events were ever spread over
+    hearth:events:fence:N               int     a partition's latest lease token
+    hearth:events:aside:N               set     ARNs of the functions that have a queue aside in the partition
+    hearth:events:delays                set     the delay queues there are
+    hearth:events:dropped               hash    "ARN|reason" -> how many events
+    hearth:events:dropped:ARN           stream  the latest dropped events' invocation records (field record)
+    hearth:events:unreadable            stream  messages among the events that could not be read (headers, body)
 
 coordination (may be lost at any time)
     hearth:workers                      zset    worker id -> expiry, epoch ms (heartbeat)
@@ -16,8 +23,10 @@ coordination (may be lost at any time)
     hearth:slots:ACCT:REGION            zset    sandbox id -> expiry: an account's unreserved sandboxes
     hearth:slots:ARN                    zset    sandbox id -> expiry: sandboxes of a function with reserved concurrency
     hearth:idle:ACCT:REGION             zset    "worker|sandbox|arn|version key" -> since when idle, epoch ms
-    hearth:started:REQUEST              string  worker that started a placed request
+    hearth:started:RUN                  string  worker that started a placed request (Invocation.run_id)
     hearth:epoch:KEY                    int     epoch of a version's queue
+    hearth:pollers                      zset    poller id -> expiry, epoch ms
+    hearth:events:lease:N               string  the poller that consumes the partition, with expiry
 """
 
 from __future__ import annotations
@@ -27,6 +36,11 @@ BORN = "hearth:born"
 GATEWAYS = "hearth:gateways"
 FUNCTIONS_EPOCH = "hearth:functions:epoch"
 SECRET = "hearth:secret"
+POLLERS = "hearth:pollers"
+EVENT_PARTITIONS = "hearth:events:partitions"
+EVENT_DELAYS = "hearth:events:delays"
+EVENTS_DROPPED = "hearth:events:dropped"
+EVENTS_UNREADABLE = "hearth:events:unreadable"
 
 
 def function(account: str, region: str, name: str) -> str:
@@ -61,9 +75,25 @@ def idle(account: str, region: str) -> str:
     return f"hearth:idle:{account}:{region}"
 
 
-def started(request_id: str) -> str:
-    return f"hearth:started:{request_id}"
+def started(run_id: str) -> str:
+    return f"hearth:started:{run_id}"
 
 
 def epoch(version_key: str) -> str:
     return f"hearth:epoch:{version_key}"
+
+
+def event_fence(partition: int) -> str:
+    return f"hearth:events:fence:{partition}"
+
+
+def events_aside(partition: int) -> str:
+    return f"hearth:events:aside:{partition}"
+
+
+def event_lease(partition: int) -> str:
+    return f"hearth:events:lease:{partition}"
+
+
+def events_dropped(arn: str) -> str:
+    return f"hearth:events:dropped:{arn}"

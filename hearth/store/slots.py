@@ -52,7 +52,7 @@ def pool_key(version: FunctionVersion) -> str:
 
 
 async def take_slot(
-    store: Store, *, worker_id: str, sandbox_id: str, request_id: str, version: FunctionVersion, account_limit: int
+    store: Store, *, worker_id: str, sandbox_id: str, run_id: str, version: FunctionVersion, account_limit: int
 ) -> Slot:
     """Take a slot for a new sandbox on behalf of a placed request; asking twice for one sandbox takes one slot.
 
@@ -63,7 +63,7 @@ async def take_slot(
         keys=[
             keys.account_slots(version.account, version.region),
             keys.function_slots(version.arn),
-            keys.started(request_id),
+            keys.started(run_id),
             keys.idle(version.account, version.region),
             keys.epoch(version.key),
             keys.BORN,
@@ -90,10 +90,10 @@ async def release_slot(store: Store, version: FunctionVersion, sandbox_id: str) 
         raise Unavailable(f"coordination did not answer: {exc}") from exc  # it expires by itself
 
 
-async def forget_start(store: Store, request_id: str) -> None:
+async def forget_start(store: Store, run_id: str) -> None:
     """The request was not started after all; another worker may have it."""
     try:
-        await store.redis.delete(keys.started(request_id))
+        await store.redis.delete(keys.started(run_id))
     except RedisError as exc:
         raise Unavailable(f"coordination did not answer: {exc}") from exc
 

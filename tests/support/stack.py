@@ -1,4 +1,4 @@
-"""The whole platform for tests: gateway and fleet as the processes that `hearth up` starts, on free ports."""
+"""The whole platform for tests: gateway, fleet and poller as the processes that `hearth up` starts, on free ports."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class PlatformStack:
 
     def __enter__(self) -> Self:
         try:
-            for name in ("gateway", "fleet"):
+            for name in ("gateway", "fleet", "poller"):
                 self.start(name)
             self.wait_ready()
         except BaseException:
@@ -52,12 +52,12 @@ class PlatformStack:
     def __exit__(self, *_: object) -> None:
         for client in self._clients.values():
             client.close()
-        for name in ("gateway", "fleet"):
+        for name in ("gateway", "poller", "fleet"):
             self.stop(name)
 
     # --- its processes --------------------------------------------------------------------------------------
     def start(self, name: str) -> None:
-        """Start a service (gateway, fleet); its output goes to logs[name]."""
+        """Start a service (gateway, fleet, poller); its output goes to logs[name]."""
         self.logs[name] = self.data / f"{name}-{self.port}.log"
         with self.logs[name].open("ab") as log:
             self._processes[name] = subprocess.Popen(
@@ -83,7 +83,7 @@ class PlatformStack:
             process.wait()
 
     def pids(self, kind: str) -> list[int]:
-        """`gateway`, `fleet`: the service's own process; `worker`: the fleet's children, oldest first."""
+        """`gateway`, `fleet`, `poller`: the service's own process; `worker`: the fleet's children, oldest first."""
         if kind == "worker":
             return children(self._processes["fleet"].pid)
         return [self._processes[kind].pid]

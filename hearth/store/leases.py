@@ -1,0 +1,70 @@
+"""Leases on partitions: taken and renewed in `coordination`, their fencing tokens counted in `state`.
+
+A holder that was replaced without noticing is told apart by its token, which is compared inside the very script that
+writes to `state`. A loss of `coordination` frees every lease; whoever takes one again gets a higher token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from redis.exceptions import RedisError
+
+from hearth.clock import now_ms
+from hearth.errors import Unavailable
+from hearth.store import keys
+from hearth.store.client import Store
+
+RENEW_S = 1.0
+#: five missed renewals: the holder is gone
+TTL_MS = 5_000
+
+
+async def heartbeat(coordination: Store, poller_id: str) -> list[str]:
+    """Say that this poller lives; returns all that do, in a fixed order. Raises Unavailable."""
+    now = now_ms()
+    pipe = coordination.redis.pipeline(transaction=False)
+    pipe.zadd(keys.POLLERS, {poller_id: now + TTL_MS})
+    pipe.zremrangebyscore(keys.POLLERS, "-inf", now)
+    pipe.zrange(keys.POLLERS, 0, -1)
+    try:
+        members = (await pipe.execute())[-1]
+    except RedisError as exc:
+        raise Unavailable(f"coordination did not answer: {exc}") from exc
+    return sorted(member.decode() for member in members)
+
+
+async def leave(coordination: Store, poller_id: str) -> None:
+    """A poller that ends takes itself off the list. Raises Unavailable."""
+    try:
+        await coordination.redis.zrem(keys.POLLERS, poller_id)
+    except RedisError as exc:
+        raise Unavailable(f"coordination did not answer: {exc}") from exc
+
+
+async def living(coordination: Store) -> int:
+    """How many pollers' heartbeats are current. Raises Unavailable."""
+    try:
+        return int(await coordination.redis.zcount(keys.POLLERS, now_ms(), "+inf"))
+    except RedisError as exc:
+        raise Unavailable(f"coordination did not answer: {exc}") from exc
+
+
+async def take(coordination: Store, owner: str, leases: Sequence[str]) -> list[bool]:
+    """Take or renew each lease (a key); False: another holds it. Raises Unavailable."""
+    if not leases:
+        return []
+    return [bool(held) for held in await coordination.run("lease_take", keys=leases, args=[owner, TTL_MS])]
+
+
+async def release(coordination: Store, owner: str, lease: str) -> None:
+    """Raises Unavailable; the lease expires by itself then."""
+    await coordination.run("lease_release", keys=[lease], args=[owner])
+
+
+async def next_token(state: Store, fence: str) -> int:
+    """A lease token higher than every one before; the earlier ones write nothing any more. Raises Unavailable."""
+    try:
+        return int(await state.redis.incr(fence))
+    except RedisError as exc:
+        raise Unavailable(f"state did not answer: {exc}") from exc

@@ -1,0 +1,1 @@
+"""Processes that invoke on their own account: the dispatcher of asynchronous invocations."""

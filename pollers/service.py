@@ -1,0 +1,146 @@
+"""The poller process: holds its share of the event partitions by lease and runs one task for each.
+
+Once a second it renews its leases, sees who lives, gives up what is another's share now and takes what is its own.
+While `coordination` is away it goes on with what it holds: nobody else can take it then, and two holders at once would
+only mean that an event may run twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import uuid
+
+from hearth import service
+from hearth.broker.connection import Broker
+from hearth.broker.event_messages import EventPublisher
+from hearth.broker.invoker import BrokerInvoker
+from hearth.errors import HearthError
+from hearth.log import configure
+from hearth.settings import Settings
+from hearth.store import Stores, events, keys, leases
+from pollers.event_dispatcher import EventDispatcher
+from pollers.partition import Partition
+from pollers.sharing import partitions_of
+
+log = logging.getLogger(__name__)
+
+#: a stopping poller's own clean-up
+_CLOSE_S = 5.0
+_QUIESCE_S = 3.0
+
+
+class Poller:
+    """`run(stopping)` is its life."""
+
+    def __init__(self, settings: Settings, broker: Broker, stores: Stores) -> None:
+        self.id = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+        self._settings = settings
+        self._broker = broker
+        self._stores = stores
+        self._partitions = settings.event_partitions
+        self._held: dict[int, Partition] = {}
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Consume until `stopping`, then finish what runs. Raises Unavailable if a server is away at the start."""
+        self._partitions = await events.raise_partitions(self._stores.state, self._settings.event_partitions)
+        invoker = BrokerInvoker(self._broker)
+        await invoker.start()
+        self._publisher = EventPublisher(
+            self._broker, partitions=self._partitions, max_bytes=self._settings.event_queue_bytes
+        )
+        await self._publisher.start()
+        self._dispatcher = EventDispatcher(self._settings, self._stores, invoker, self._publisher)
+        log.info("poller ready", extra={"action": "poller_ready", "poller": self.id})
+        async with asyncio.TaskGroup() as tasks:
+            while not stopping.is_set():
+                try:
+                    await self._rebalance(tasks)
+                except HearthError as exc:
+                    log.warning("leases not renewed", extra={"action": "leases_not_renewed", "error": str(exc)})
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), leases.RENEW_S)
+            with contextlib.suppress(HearthError):  # it expires by itself
+                await leases.leave(self._stores.coordination, self.id)
+            for number in list(self._held):
+                self._let_go(tasks, number)
+
+    async def _rebalance(self, tasks: asyncio.TaskGroup) -> None:
+        """Raises Unavailable when a store does not answer; what is held stays held."""
+        coordination = self._stores.coordination
+        living = await leases.heartbeat(coordination, self.id)
+        wanted = partitions_of(self.id, living, self._partitions)
+        for number in sorted(set(self._held) - wanted):
+            self._let_go(tasks, number)
+        numbers = sorted(wanted)
+        taken = await leases.take(coordination, self.id, [keys.event_lease(number) for number in numbers])
+        for number, ours in zip(numbers, taken, strict=True):
+            if ours and number not in self._held:
+                await self._hold(tasks, number)
+            elif not ours and number in self._held:
+                log.warning("lease lost", extra={"action": "lease_lost", "partition": number})
+                self._let_go(tasks, number)
+
+    async def _hold(self, tasks: asyncio.TaskGroup, number: int) -> None:
+        token = await leases.next_token(self._stores.state, keys.event_fence(number))
+        partition = self._held[number] = Partition(
+            number,
+            token,
+            settings=self._settings,
+            broker=self._broker,
+            state=self._stores.state,
+            publisher=self._publisher,
+            dispatcher=self._dispatcher,
+        )
+        tasks.create_task(self._keep(partition), name=f"partition-{number}")
+        log.info("partition held", extra={"action": "partition_held", "partition": number, "lease_token": token})
+
+    async def _keep(self, partition: Partition) -> None:
+        await partition.run()
+        if self._held.get(partition.number) is partition:  # it ended by itself: another poller has its lease
+            del self._held[partition.number]
+
+    def _let_go(self, tasks: asyncio.TaskGroup, number: int) -> None:
+        partition = self._held.pop(number)
+        partition.stop()
+        tasks.create_task(self._release(partition), name=f"release-{number}")
+
+    async def _release(self, partition: Partition) -> None:
+        """The next holder may begin as soon as nothing more is delivered here; what runs is finished here."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_QUIESCE_S):
+                await partition.quiesced.wait()
+        with contextlib.suppress(HearthError):  # it expires by itself
+            await leases.release(self._stores.coordination, self.id, keys.event_lease(partition.number))
+        log.info("partition released", extra={"action": "partition_released", "partition": partition.number})
+
+
+async def poll(settings: Settings, stopping: asyncio.Event) -> None:
+    """Connect, serve until `stopping`, drain for drain_seconds, close."""
+    assert settings.broker_url is not None, "resolved by hearth.cli"
+    stores = Stores.connect(settings)
+    broker = await Broker.connect(settings.broker_url, name="poller")
+    try:
+        poller = asyncio.ensure_future(Poller(settings, broker, stores).run(stopping))
+        stop = asyncio.ensure_future(stopping.wait())
+        await asyncio.wait({poller, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        done, _ = await asyncio.wait({poller}, timeout=settings.drain_seconds)
+        if not done:
+            log.warning("drain time over; what runs is tried again", extra={"action": "drain_over"})
+            poller.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await poller
+    finally:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):
+                await broker.close()
+                await stores.close()
+
+
+def main(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT."""
+    configure(settings)
+    service.run(lambda stopping: poll(settings, stopping))
