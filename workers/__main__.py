@@ -1,17 +1,13 @@
-"""One worker process: `python -m workers INDEX FLEET_PID`, started by the fleet. Puts the parts together."""
+"""One worker process: `python -m workers INDEX WORKER_ID FLEET_PID`, started by the fleet. Puts the parts together."""
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import logging
 import os
-import signal
-import socket
 import sys
 import time
-import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from hearth import credentials, service
 from hearth.blobs import BlobStore
@@ -23,6 +19,7 @@ from hearth.model.function import FunctionVersion
 from hearth.settings import Settings
 from hearth.store import Stores
 from workers import runtimes
+from workers.autoscaler import Bounds, share_of
 from workers.billing import BillWriter
 from workers.code_cache import CodeCache
 from workers.pool import MAX_AGE_S
@@ -32,7 +29,6 @@ from workers.service import Worker
 
 log = logging.getLogger("workers")
 
-PR_SET_PDEATHSIG = 1
 #: network namespaces kept ready
 POOLED_NAMESPACES = 8
 #: a sandbox of a small function really takes about this much
@@ -41,26 +37,32 @@ MB_PER_SANDBOX = 64
 CREDENTIALS_TTL_S = MAX_AGE_S + 3600
 
 
-def end_with(parent_pid: int) -> None:
-    """Drain when the fleet is gone, however it went. Linux: prctl(2), PR_SET_PDEATHSIG."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent_pid:  # it died before the line above
-        raise SystemExit("the fleet is gone")
+def on_end_of(pipe: int, then: Callable[[], None]) -> None:
+    """Call `then` once when the other end of a pipe has been closed. Needs the running event loop."""
+    loop = asyncio.get_running_loop()
+
+    def readable() -> None:
+        if not os.read(pipe, 4096):
+            loop.remove_reader(pipe)
+            then()
+
+    loop.add_reader(pipe, readable)
 
 
-def capacity_of(settings: Settings) -> int:
+def capacity_of(settings: Settings, index: int) -> int:
     """A worker's share of the host's room."""
     if settings.max_sandboxes is not None:
         room = settings.max_sandboxes
     else:
         memory_mb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
         room = min(1000, max(8, memory_mb * 3 // 4 // MB_PER_SANDBOX))
-    return max(1, room // settings.workers)
+    return share_of(room, Bounds.of(settings).maximum, index)
 
 
-async def work(settings: Settings, index: int, stop: asyncio.Event) -> None:
+async def work(settings: Settings, index: int, worker_id: str, stop: asyncio.Event) -> None:
     """Connect, serve until `stop`, and leave nothing behind."""
-    worker_id = f"{socket.gethostname()}-{index}-{uuid.uuid4().hex[:8]}"
+    hurried = asyncio.Event()
+    on_end_of(sys.stdin.fileno(), hurried.set)
     stores = Stores.connect(settings)
     assert settings.broker_url is not None, "resolved by hearth.cli"
     broker = await Broker.connect(settings.broker_url, name=f"worker {worker_id}")
@@ -96,8 +98,9 @@ async def work(settings: Settings, index: int, stop: asyncio.Event) -> None:
         unseal=credentials.EnvironmentCipher(secret).unseal,
         worker_id=worker_id,
         families=sorted(offered),
-        capacity=capacity_of(settings),
+        capacity=capacity_of(settings, index),
         isolation=supervisor.level.value,
+        hurried=hurried,
     )
     try:
         await worker.run(stop)
@@ -125,11 +128,11 @@ def role_credentials(settings: Settings, secret: bytes, version: FunctionVersion
 
 
 def main() -> None:
-    index, fleet_pid = int(sys.argv[1]), int(sys.argv[2])
-    end_with(fleet_pid)
+    index, worker_id, fleet_pid = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    service.end_with_parent(fleet_pid)
     settings = Settings.load()
     configure(settings)
-    service.run(lambda stop: work(settings, index, stop))
+    service.run(lambda stop: work(settings, index, worker_id, stop))
 
 
 if __name__ == "__main__":

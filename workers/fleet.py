@@ -1,7 +1,8 @@
-"""The fleet: one supervisor per host that keeps a number of worker processes alive and drains them at the end.
+"""The fleet: one supervisor per host that keeps as many worker processes alive as the host's load asks for.
 
-A worker that dies is started again after a growing pause; what it ran is the broker's business. SIGTERM drains every
-worker at once; a worker that has not ended some seconds after its drain time is killed.
+A worker that dies is started again after a growing pause; what it ran is the broker's business. A worker that is
+no longer needed drains: it finishes everything it runs, however long that takes. Only the end of the whole fleet
+(SIGTERM) gives the workers `drain_seconds`, and kills one that has not ended some seconds later.
 """
 
 from __future__ import annotations
@@ -9,14 +10,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import sys
 import time
 
 from hearth import service
+from hearth.errors import Unavailable
 from hearth.log import configure
 from hearth.settings import Settings
+from hearth.store import Store
+from hearth.store import workers as register
+from hearth.store.slots import HEARTBEAT_S
 from workers import runtimes
+from workers.autoscaler import Bounds, Observation, Trend, WorkerLoad, desired_workers, follow, least_used
+from workers.worker_process import STARTING_S, WorkerProcess
 
 log = logging.getLogger(__name__)
 
@@ -33,68 +38,134 @@ def pause_before_restart_s(lived_s: float, failures: int) -> float:
 
 
 class Fleet:
-    """`count` worker processes, each `python -m workers INDEX`."""
+    """Between `HEARTH_WORKERS` and `HEARTH_MAX_WORKERS` worker processes, each with an index of its own."""
 
-    def __init__(self, settings: Settings, count: int) -> None:
-        self._settings = settings
-        self._count = count
+    def __init__(self, settings: Settings, coordination: Store) -> None:
+        self._bounds = Bounds.of(settings)
+        self._drain_s = settings.drain_seconds
+        self._coordination = coordination
+        #: index -> its process; None between a death and the restart. One that drains is in here no more: it holds
+        #: nothing but what it still runs
+        self._workers: dict[int, WorkerProcess | None] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set and every worker has ended."""
         async with asyncio.TaskGroup() as tasks:
-            for index in range(self._count):
-                tasks.create_task(self._keep(index, stop), name=f"worker-{index}")
+            self._tasks = tasks
+            for _ in range(self._bounds.minimum):
+                self._add(stop)
+            scaling = tasks.create_task(self._scale(stop), name="autoscaler")
+            await stop.wait()  # no deadline: the life of the fleet
+            scaling.cancel()
+
+    # --- one worker -------------------------------------------------------------------------------------------
+    def _add(self, stop: asyncio.Event) -> None:
+        taken = self._workers.keys()
+        index = next(index for index in range(len(taken) + 1) if index not in taken)
+        self._workers[index] = None
+        self._tasks.create_task(self._keep(index, stop), name=f"worker-{index}")
 
     async def _keep(self, index: int, stop: asyncio.Event) -> None:
+        """Keep a worker of this index alive until it retires or the fleet stops."""
         failures = 0
         while not stop.is_set():
-            started = time.monotonic()
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "workers", str(index), str(os.getpid()), env=dict(os.environ), close_fds=True
-            )
+            worker = await WorkerProcess.start(index)
+            self._workers[index] = worker
             try:
-                await self._until_end(process, stop)
+                await self._until_end(worker, stop)
             except BaseException:  # cancelled: no worker outlives its fleet
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await asyncio.shield(process.wait())
+                worker.kill()
+                await asyncio.shield(worker.reap())
                 raise
-            if stop.is_set():
+            if worker.retiring:  # it has left the table when it began to
                 return
-            lived_s = time.monotonic() - started
+            self._workers[index] = None
+            lived_s = time.monotonic() - worker.started_s
             failures = 0 if lived_s >= STABLE_S else failures + 1
             log.error(
                 "worker ended by itself",
-                extra={"action": "worker_ended", "index": index, "pid": process.pid, "status": process.returncode},
+                extra={"action": "worker_ended", "index": index, "pid": worker.pid, "status": worker.status},
             )
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pause_before_restart_s(lived_s, failures))
 
-    async def _until_end(self, process: asyncio.subprocess.Process, stop: asyncio.Event) -> None:
+    async def _until_end(self, worker: WorkerProcess, stop: asyncio.Event) -> None:
         """Return when the process has ended; once `stop` is set, see to it that it does."""
-        ended = asyncio.ensure_future(process.wait())
         stopping = asyncio.ensure_future(stop.wait())
         try:
-            await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if ended.done():
-                return
-            process.terminate()
-            await asyncio.wait({ended}, timeout=self._settings.drain_seconds + KILL_GRACE_S)
-            if not ended.done():
-                log.error("worker killed", extra={"action": "worker_killed", "pid": process.pid})
-                process.kill()
-                await ended
+            await asyncio.wait({worker.ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
-            if not ended.done():
-                ended.cancel()
+        if not worker.ended.done():
+            worker.hurry()
+            worker.retire()
+            await asyncio.wait({worker.ended}, timeout=self._drain_s + KILL_GRACE_S)
+        if not worker.ended.done():
+            log.error("worker killed", extra={"action": "worker_killed", "pid": worker.pid})
+            worker.kill()
+        await worker.reap()
+        if worker.retiring:
+            log.info(
+                "worker drained",
+                extra={"action": "worker_drained", "worker": worker.id, "pid": worker.pid, "status": worker.status},
+            )
+
+    def _retire(self, worker_id: str) -> None:
+        for index, worker in self._workers.items():
+            if worker is not None and worker.id == worker_id:
+                del self._workers[index]
+                worker.retire()
+                return
+
+    # --- their number -----------------------------------------------------------------------------------------
+    async def _scale(self, stop: asyncio.Event) -> None:
+        trend = Trend()
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            try:
+                loads = self._loads(await register.living(self._coordination))
+            except Unavailable as exc:  # nothing is known of the load: leave the number as it is
+                log.warning("load unknown", extra={"action": "load_unknown", "reason": str(exc)})
+                continue
+            seen = self._observation(loads)
+            trend = follow(trend, seen)
+            wanted = desired_workers(seen, trend, self._bounds)
+            if wanted > seen.count:
+                log.info("worker added", extra={"action": "scaled_up", "from": seen.count, "to": wanted})
+                self._add(stop)
+            elif wanted < seen.count and loads:
+                leaving = least_used(loads)
+                fields = {"action": "scaled_down", "from": seen.count, "to": wanted, "worker": leaving}
+                log.info("worker drains", extra=fields)
+                self._retire(leaving)
+
+    def _loads(self, living: dict[str, dict[str, str]]) -> dict[str, WorkerLoad]:
+        """Worker id -> load, of those of this fleet that are heard of and take requests."""
+        return {
+            worker.id: worker.load(living[worker.id])
+            for worker in self._workers.values()
+            if worker is not None and worker.id in living
+        }
+
+    def _observation(self, loads: dict[str, WorkerLoad]) -> Observation:
+        now_s = time.monotonic()
+        unheard = [worker for worker in self._workers.values() if worker is None or worker.id not in loads]
+        starting = sum(1 for worker in unheard if worker is None or now_s - worker.started_s < STARTING_S)
+        return Observation(now_s, len(self._workers), starting, tuple(loads.values()))
 
 
 def main(settings: Settings) -> None:
     """Run the fleet until SIGTERM or SIGINT. Installs missing runtime clients first."""
     configure(settings)
+    assert settings.coordination_url is not None, "resolved by hearth.cli"
+    url = settings.coordination_url
 
     async def run(stop: asyncio.Event) -> None:
         await runtimes.prepare(settings, lambda text: log.info(text, extra={"action": "runtimes"}))
-        await Fleet(settings, settings.workers).run(stop)
+        coordination = Store("coordination", url)
+        try:
+            await Fleet(settings, coordination).run(stop)
+        finally:
+            await coordination.close()
 
     service.run(run)

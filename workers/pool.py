@@ -234,6 +234,9 @@ class Pool:
         self.draining = True
         for key in list(self.versions):
             self.retire_version(key)
+        for member in self.members():
+            if not member.retiring:  # busy: what came for it now would wait for as long as it runs
+                self._tasks.create_task(self._services.detach(member), name=f"detach-{member.sandbox.id}")
 
     def take_waiting(self) -> list[Delivery]:
         """Remove and return every request that waits (for handing back)."""

@@ -12,6 +12,7 @@ import contextlib
 import functools
 import logging
 import os
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -38,6 +39,8 @@ log = logging.getLogger(__name__)
 #: placements a worker holds beyond its room
 WAITING_ALLOWANCE = 4
 WATCH_S = 0.025
+#: the longest function timeout, and an Init before it: what a worker that drains waits for
+LONGEST_RUN_S = 900.0 + 30.0
 #: how often a broken consumer is tried again
 ATTACH_PAUSE_S = 0.5
 
@@ -45,7 +48,11 @@ NewSandbox = Callable[[FunctionVersion], Awaitable[Sandbox]]
 
 
 class Worker:
-    """Implements pool.Services. `new_sandbox` makes one that is not yet initialised."""
+    """Implements pool.Services. `new_sandbox` makes one that is not yet initialised.
+
+    hurried: set when the whole fleet stops; draining then takes `drain_seconds` at most, and else as long as what
+    runs may take.
+    """
 
     def __init__(
         self,
@@ -59,8 +66,10 @@ class Worker:
         families: list[str],
         capacity: int,
         isolation: str,
+        hurried: asyncio.Event,
     ) -> None:
         self.id = worker_id
+        self._hurried = hurried
         self._settings = settings
         self._broker = broker
         self._stores = stores
@@ -74,6 +83,8 @@ class Worker:
         self._placement_tags: list[str] = []
         self._publisher: Channel | None = None
         self._live_workers = 1
+        #: of a request for which no sandbox starts, since the last heartbeat
+        self._longest_wait_s = 0.0
         self._versions: dict[str, FunctionVersion] = {}
 
     # --- life -------------------------------------------------------------------------------------------------
@@ -113,9 +124,12 @@ class Worker:
                     await self._placements.channel.cancel(tag)
         for delivery in self._pool.take_waiting():
             await self.hand_back(delivery)
-        deadline = time.monotonic() + self._settings.drain_seconds
+        until_s = time.monotonic() + LONGEST_RUN_S
+        hurried = False
         while (members := list(self._pool.members())) or self._pool.used:
-            if time.monotonic() > deadline:
+            if self._hurried.is_set() and not hurried:
+                hurried, until_s = True, time.monotonic() + self._settings.drain_seconds
+            if time.monotonic() > until_s:
                 log.warning("invocations cut off", extra={"action": "drain_timeout", "busy": self._pool.busy})
                 await asyncio.gather(*(member.sandbox.shutdown("failure") for member in members))
             ending = [member.gone for member in members]
@@ -297,17 +311,22 @@ class Worker:
         pool = self._pool
         counters = pool.counters
         figures: dict[str, int | str] = {
+            "host": socket.gethostname(),
             "pid": os.getpid(),
             "isolation": self._isolation,
             "families": ",".join(self._families),
             "capacity": pool.capacity,
             "sandboxes": sum(1 for _ in pool.members()),
             "busy": pool.busy,
+            "starting": sum(one.starting for one in pool.versions.values()),
             "waiting": pool.waiting,
+            "wait_ms": int(self._longest_wait_s * 1000),
+            "draining": int(pool.draining),
             "cold_starts": counters.cold_starts,
             "invocations": counters.invocations,
             "errors": counters.errors,
         }
+        self._longest_wait_s = 0.0
         try:
             self._live_workers = await register.heartbeat(self._stores.coordination, self.id, pool.held(), figures)
         except Unavailable as exc:
@@ -324,6 +343,7 @@ class Worker:
                 for delivery in list(version_pool.waiting)[version_pool.starting :]:
                     held_s = now - delivery.received_s
                     waited_s = (now_epoch - delivery.invocation.placed_at_ms) / 1000 if delivery.placed else held_s
+                    self._longest_wait_s = max(self._longest_wait_s, waited_s)
                     if waited_s > self._settings.placement_wait_seconds:
                         version_pool.waiting.remove(delivery)
                         delivery.answer(InvocationResult(Outcome.THROTTLED, detail="ConcurrentInvocationLimitExceeded"))
