@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hearth.cli import config, doctor, events, function, platform, serve
+from hearth.cli import alive, config, doctor, events, function, platform, serve, worker
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,7 +34,10 @@ def main(
 
 
 _COMMANDS: dict[str, list[Callable[..., None]]] = {
-    "The platform": [platform.up, platform.down, platform.status, doctor.doctor, config.config, platform.env],
+    "The platform": [
+        *(platform.up, platform.down, platform.status, worker.worker, worker.workers),
+        *(doctor.doctor, config.config, platform.env),
+    ],
     "Functions": [function.deploy, function.invoke, function.logs, events.events, function.delete],
 }
 for panel, commands in _COMMANDS.items():
@@ -42,3 +45,4 @@ for panel, commands in _COMMANDS.items():
         app.command(rich_help_panel=panel)(command)
 app.command("list", rich_help_panel="Functions")(function.list_functions)
 app.add_typer(serve.app, name="serve", rich_help_panel="The platform")
+app.command(rich_help_panel="The platform")(alive.alive)

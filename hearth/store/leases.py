@@ -7,6 +7,7 @@ writes to `state`. A loss of `coordination` frees every lease; whoever takes one
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from redis.exceptions import RedisError
 
@@ -48,6 +49,16 @@ async def living(coordination: Store) -> int:
         return int(await coordination.redis.zcount(keys.POLLERS, now_ms(), "+inf"))
     except RedisError as exc:
         raise Unavailable(f"coordination did not answer: {exc}") from exc
+
+
+async def members(coordination: Store) -> list[str]:
+    """Ids of the pollers whose heartbeats are current. Raises Unavailable."""
+    redis: Any = coordination.redis  # its stubs mix the synchronous and the asynchronous answers
+    try:
+        found = await redis.zrangebyscore(keys.POLLERS, now_ms(), "+inf")
+    except RedisError as exc:
+        raise Unavailable(f"coordination did not answer: {exc}") from exc
+    return [one.decode() for one in found]
 
 
 async def take(coordination: Store, owner: str, leases: Sequence[str]) -> list[bool]:
