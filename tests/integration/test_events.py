@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
+from botocore.exceptions import ClientError
 
+from tests.conftest import missing
 from tests.support import places
 from tests.support.command import hearth
+from tests.support.functions import zip_of
 from tests.support.servers import PrivateServers
 from tests.support.stack import PlatformStack
 
@@ -25,13 +31,23 @@ def handler(event, context):
 """
 
 
-@pytest.fixture(scope="module")
-def quick(servers: PrivateServers) -> Iterator[PlatformStack]:
-    """A platform whose retries follow soon."""
+@contextlib.contextmanager
+def alone(**settings: object) -> Iterator[PlatformStack]:
+    """A platform on servers of its own: no other platform's workers and pollers take its invocations."""
+    if reason := PrivateServers.unavailable():
+        missing(reason)
     with (
         places.data_folder() as folder,
-        PlatformStack(folder, servers, event_retry_base_seconds=0.5, event_concurrency=2) as running,
+        PrivateServers(folder) as servers,
+        PlatformStack(folder, servers, **settings) as running,
     ):
+        yield running
+
+
+@pytest.fixture(scope="module")
+def quick() -> Iterator[PlatformStack]:
+    """A platform whose retries follow soon."""
+    with alone(event_retry_base_seconds=0.5) as running:
         yield running
 
 
@@ -99,3 +115,138 @@ def test_event_that_always_fails_runs_three_times_at_the_distances_of_the_settin
     assert record["requestPayload"] == {"id": "bad", "fail": True}
     assert record["responseContext"] == {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"}
     assert record["responsePayload"]["errorType"] == "ValueError"
+
+
+def test_payload_over_the_limit_of_events_is_refused(quick: PlatformStack) -> None:
+    name = quick.deploy(None, TELL)
+    body = {"id": "x" * 1_048_576}
+    with pytest.raises(ClientError) as caught:
+        send(quick, name, body)
+    size = len(json.dumps(body))
+    assert caught.value.response["Error"] == {
+        "Code": "RequestEntityTooLargeException",
+        "Message": f"{size} byte payload is too large for the Event invocation type (limit 1048576 bytes)",
+    }
+
+
+def test_largest_payload_runs(quick: PlatformStack) -> None:
+    name = quick.deploy(None, "def handler(event, context):\n    print('{\"ran\":', len(event['id']), '}')\n")
+    size = 1_048_576 - len(json.dumps({"id": ""}))
+    send(quick, name, {"id": "x" * size})
+    assert [run["ran"] for run in until(lambda: runs(quick, name))] == [size]
+
+
+@pytest.mark.parametrize(
+    ("payload", "parameters", "code"),
+    [
+        (b"{nope", {}, "InvalidRequestContentException"),
+        (b"{}", {"FunctionName": "no-such-function"}, "ResourceNotFoundException"),
+        (b"{}", {"Qualifier": "7"}, "ResourceNotFoundException"),
+    ],
+)
+def test_bad_event_is_refused_as_a_bad_invocation_is(
+    quick: PlatformStack, payload: bytes, parameters: dict[str, str], code: str
+) -> None:
+    given = {"FunctionName": quick.deploy(None, TELL), "Payload": payload, "InvocationType": "Event"}
+    with pytest.raises(ClientError) as caught:
+        quick.client("lambda").invoke(**(given | parameters))
+    assert caught.value.response["Error"]["Code"] == code
+
+
+def test_event_of_a_deleted_function_is_dropped_with_that_reason(quick: PlatformStack) -> None:
+    name = quick.deploy(None, TELL)
+    send(quick, name, {"id": "bad", "fail": True})
+    until(lambda: runs(quick, name))
+    quick.client("lambda").delete_function(FunctionName=name)
+    (record,) = until(lambda: dropped(quick, name))
+    assert record["requestContext"]["condition"] == "FunctionDeleted"
+    assert record["requestContext"]["approximateInvokeCount"] == 1
+
+
+def test_queued_event_runs_the_code_in_force_when_it_runs(quick: PlatformStack) -> None:
+    name = quick.deploy(None, TELL)
+    quick.stop("poller")
+    send(quick, name, {"id": "queued"})
+    quick.client("lambda").update_function_code(
+        FunctionName=name, ZipFile=zip_of(TELL.replace('{"ran": event["id"]', '{"ran": "new code"'))
+    )
+    quick.client("lambda").get_waiter("function_updated_v2").wait(FunctionName=name)
+    quick.start("poller")
+    assert [run["ran"] for run in until(lambda: runs(quick, name))] == ["new code"]
+
+
+def test_backlog_of_one_function_holds_up_no_other_of_its_partition() -> None:
+    """Two slots' worth of room for one, which is long busy; the others of the only partition go on."""
+    slow = TELL.replace("return event", "import time; time.sleep(event['s']); return event")
+    with alone(event_concurrency=1, event_partitions=1) as stack:
+        busy, other = stack.deploy(None, slow), stack.deploy(None, TELL)
+        stack.client("lambda").invoke(FunctionName=other, Payload=b'{"id": "warm"}')
+        for number in range(200):
+            send(stack, busy, {"id": str(number), "s": 0.05})
+        send(stack, other, {"id": "other"})
+        until(lambda: "other" in [run["ran"] for run in runs(stack, other)])
+        left = json.loads(hearth("events", busy, "--json", env=stack.environ() | stack.servers.environ()).stdout)
+        assert sum(left["queued"]["aside"].values()) > 0, "the others' event came only after the backlog"
+        until(lambda: len(runs(stack, busy)) == 200)
+        assert sorted(int(run["ran"]) for run in runs(stack, busy)) == list(range(200))
+
+
+def test_throttled_event_runs_when_there_is_room() -> None:
+    with alone(account_concurrency=1, placement_wait_seconds=1) as stack:
+        holder = stack.deploy(None, "import time\ndef handler(event, context):\n    time.sleep(5)\n", Timeout=20)
+        name = stack.deploy(None, TELL)
+        with ThreadPoolExecutor(1) as thread:
+            held = thread.submit(stack.invoke, holder)
+            time.sleep(1)  # it has the only slot by then, or the event simply runs first
+            send(stack, name, {"id": "patient"})
+            (ran,) = until(lambda: runs(stack, name))
+            assert ran["ran"] == "patient"
+            assert "FunctionError" not in held.result()
+        assert dropped(stack, name) == []
+
+
+def test_event_too_old_for_another_attempt_is_dropped_at_once() -> None:
+    with alone(event_max_age_seconds=5, event_retry_base_seconds=60) as stack:
+        name = stack.deploy(None, TELL)
+        send(stack, name, {"id": "bad", "fail": True})
+        (record,) = until(lambda: dropped(stack, name))
+        assert record["requestContext"]["condition"] == "EventAgeExceeded"
+        assert record["requestContext"]["approximateInvokeCount"] == 1
+        assert record["responsePayload"]["errorMessage"] == "never bad"
+
+
+def test_full_partition_refuses_and_keeps_what_it_has() -> None:
+    with alone(event_partitions=1, event_queue_bytes=10_000) as stack:
+        name = stack.deploy(None, TELL)
+        stack.stop("poller")
+        accepted = []
+        with pytest.raises(ClientError) as caught:  # noqa: PT012
+            for number in range(100):
+                send(stack, name, {"id": str(number), "x": "x" * 1000})
+                accepted.append(str(number))
+        assert caught.value.response["Error"]["Code"] == "TooManyRequestsException"
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
+        assert "hearth_events_waiting" in metrics_of(stack)
+        stack.start("poller")
+        until(lambda: len(runs(stack, name)) == len(accepted))
+        assert sorted(run["ran"] for run in runs(stack, name)) == sorted(accepted)
+
+
+def test_metrics_and_command_tell_accepted_and_dropped(quick: PlatformStack) -> None:
+    name = quick.deploy(None, TELL)
+    sent = hearth("invoke", name, '{"id": "bad", "fail": true}', "--event", env=quick.environ())
+    assert sent.returncode == 0, sent.stderr
+    (record,) = until(lambda: dropped(quick, name))
+    assert record["requestContext"]["requestId"] == sent.stdout.strip()
+    figures = metrics_of(quick)
+    arn = f"arn:aws:lambda:us-east-1:000000000000:function:{name}"
+    assert f'hearth_events_dropped_total{{function="{arn}",reason="RetriesExhausted"}} 1.0' in figures
+    assert "hearth_events_accepted_total" in figures
+    shown = hearth("events", name, env=quick.environ() | quick.servers.environ())
+    assert shown.returncode == 0, shown.stderr
+    assert "RetriesExhausted" in shown.stdout
+
+
+def metrics_of(stack: PlatformStack) -> str:
+    with urlopen(f"{stack.endpoint}/metrics", timeout=10) as answer:
+        return str(answer.read().decode())

@@ -52,15 +52,17 @@ class PlatformStack:
     def __exit__(self, *_: object) -> None:
         for client in self._clients.values():
             client.close()
-        for name in ("gateway", "poller", "fleet"):
+        # the gateway first, the fleet last: pollers still need workers to finish
+        for name in sorted(self._processes, key=lambda name: (name != "gateway", name == "fleet")):
             self.stop(name)
 
     # --- its processes --------------------------------------------------------------------------------------
-    def start(self, name: str) -> None:
-        """Start a service (gateway, fleet, poller); its output goes to logs[name]."""
-        self.logs[name] = self.data / f"{name}-{self.port}.log"
-        with self.logs[name].open("ab") as log:
-            self._processes[name] = subprocess.Popen(
+    def start(self, name: str, alias: str = "") -> None:
+        """Start a service (gateway, fleet, poller); its output goes to logs[name]. `alias`: one more of its kind."""
+        known = alias or name
+        self.logs[known] = self.data / f"{known}-{self.port}.log"
+        with self.logs[known].open("ab") as log:
+            self._processes[known] = subprocess.Popen(
                 [sys.executable, "-m", "hearth.cli", "serve", name],
                 env=os.environ | self._environ(),
                 stdin=subprocess.DEVNULL,
