@@ -14,7 +14,7 @@ PYTHONS := $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3 /usr/bi
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help up down status check test fmt lint types unit integration faults bench
+.PHONY: help up down status check test fmt lint types unit integration faults load bench
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | \
@@ -58,7 +58,11 @@ faults: .venv/.ready-dev ## tests that kill processes under load
 	@$(BIN)/python -m tests.support.prepare
 	@$(PYTEST) tests/faults
 
-bench: .venv/.ready-dev ## this platform against the bare pipe of its parts
+load: .venv/.ready-dev ## locust against a platform of its own for a minute; docs/load.md
+	@$(BIN)/python -m tests.support.prepare
+	@$(BIN)/python -m tests.load.run
+
+bench: .venv/.ready-dev ## this platform against the bare pipe of its parts, and Celery
 	@$(BIN)/python bench/run.py
 
 .venv/.python:
@@ -80,5 +84,5 @@ bench: .venv/.ready-dev ## this platform against the bare pipe of its parts
 
 .venv/.ready-dev: pyproject.toml | .venv/.python
 	@echo "installing Hearth with its tests' and developers' tools into .venv"
-	@$(BIN)/python -m pip install --progress-bar on -e '.[test,dev]' | { grep --line-buffered -vE '^(Requirement already|  )' || true; }
+	@$(BIN)/python -m pip install --progress-bar on -e '.[test,dev,load,bench]' | { grep --line-buffered -vE '^(Requirement already|  )' || true; }
 	@touch $@ .venv/.ready

@@ -48,15 +48,20 @@ async def ensure(settings: Settings, progress: Callable[[str], None]) -> list[st
         if "rabbitmq-server" in names or settings.isolation in ("full", "reduced"):
             raise StartFailed(_advice(names))
         return names
+    await install(names, progress)
+    if left := missing(settings):
+        raise StartFailed(f"apt-get installed {' '.join(names)}, but {' '.join(left)} is still not to be found.")
+    return []
+
+
+async def install(names: list[str], progress: Callable[[str], None]) -> None:
+    """By apt, with nothing left running. Raises StartFailed."""
     with _no_service_started():
         before = _daemons()
         try:
             await _apt(["install", "-y", "--no-install-recommends", *names], progress, retry=True)
         finally:
             await _quiet_services(names, before)
-    if left := missing(settings):
-        raise StartFailed(f"apt-get installed {' '.join(names)}, but {' '.join(left)} is still not to be found.")
-    return []
 
 
 def _advice(names: list[str]) -> str:

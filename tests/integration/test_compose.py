@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +20,7 @@ from hearth.cli.main import app
 from hearth.embedded.stackfile import free_port
 from hearth.settings import PREFIX, Settings
 from tests.conftest import missing
+from tests.support.compose import compose_command
 from tests.support.places import ROOT
 from tests.support.servers import PrivateServers
 from tests.support.stack import PlatformStack
@@ -32,20 +32,11 @@ OURS = ("gateway", "workers", "pollers")
 SECRETS = ("RABBITMQ_PASSWORD", "VALKEY_PASSWORD", "PLATFORM_SECRET", "SECRET_ACCESS_KEY")
 
 
-def compose_command() -> list[str]:
-    """Compose as it is installed here; the newer one first."""
-    if shutil.which("docker"):
-        command = ["docker", "compose"]
-        if subprocess.run([*command, "version"], capture_output=True, check=False).returncode == 0:
-            return command
-    if shutil.which("docker-compose"):
-        return ["docker-compose"]
-    missing("Compose is not installed: sudo apt-get install docker-compose")
-    raise AssertionError("skipped")
-
-
 def config(env_file: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [*compose_command(), "--env-file", str(env_file), "--file", str(COMPOSE_FILE), "config", *arguments]
+    compose = compose_command()
+    if compose is None:
+        missing("Compose is not installed: sudo apt-get install docker-compose")
+    command = [*compose, "--env-file", str(env_file), "--file", str(COMPOSE_FILE), "config", *arguments]
     kept = ("PATH", "HOME", "LANG")  # a variable of the caller's would win over the file
     environment = {name: os.environ[name] for name in kept if name in os.environ}
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)

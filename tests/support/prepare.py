@@ -10,6 +10,7 @@ from hearth.embedded import packages
 from hearth.embedded.process import StartFailed
 from hearth.settings import Settings
 from tests.support import places
+from tests.support.compose import compose_command
 from workers import runtimes
 
 
@@ -21,6 +22,15 @@ async def prepare() -> None:
         if left:
             tell(f"goes on without {', '.join(left)}: tests that need it are skipped")
         await runtimes.prepare(settings, tell)
+
+
+async def ensure_compose() -> None:
+    """Compose, which only reads our file here: no engine is needed."""
+    if compose_command() is None and packages.can_install():
+        try:
+            await packages.install(["docker-compose"], tell)
+        except StartFailed as exc:
+            tell(f"goes on without Compose: {exc}")
 
 
 def tell(text: str) -> None:
