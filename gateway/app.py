@@ -16,7 +16,7 @@ from typing import Any
 
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
 
-from gateway import downloads, health, metrics
+from gateway import downloads, health, metrics, segments
 from gateway.backends import Backends, open_backends
 from gateway.call import Call
 from gateway.http import Answer, Request
@@ -24,6 +24,7 @@ from gateway.protocols.query import REQUEST_ID
 from gateway.protocols.service import Service
 from gateway.routes import Route, Router
 from gateway.services import offers
+from hearth import links
 from hearth.errors import ApiError, HearthError, RequestEntityTooLarge, Unavailable, ValidationFailed
 from hearth.settings import Settings
 
@@ -107,7 +108,7 @@ class Gateway:
         request = self._request(scope)
         request_id = str(uuid.uuid4())
         try:
-            answer = await self._side_door(request)
+            answer = await self._side_door(request, receive)
             if answer is None:
                 answer = await self._api(request, request_id, receive)
         except Disconnected:
@@ -128,8 +129,8 @@ class Gateway:
             from_function=server is not None and server[1] == self._function_port,
         )
 
-    async def _side_door(self, request: Request) -> Answer | None:
-        """What isn't AWS's: health, metrics, links to packages. Functions see only the last of these."""
+    async def _side_door(self, request: Request, receive: Receive) -> Answer | None:
+        """What isn't AWS's: health, metrics, other hosts' logs, links to packages. Functions see only the last."""
         match request.path if not request.from_function else "":
             case "/health" | "/_hearth/health":
                 return await health.health(self._backends)
@@ -138,8 +139,11 @@ class Gateway:
             case "/metrics":
                 text = await metrics.exposition(self._backends)
                 return Answer(200, text, [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")])
-        if request.path.startswith(downloads.LINK_PATH) and self._backends is not None:
+        if request.path.startswith(links.CODE_PATH) and self._backends is not None:
             return await downloads.download(self._backends, request)
+        if request.path.startswith(links.SEGMENTS_PATH) and not request.from_function and self._backends is not None:
+            request.body = await _body(receive)
+            return await segments.take_in(self._backends, request)
         return None
 
     async def _api(self, request: Request, request_id: str, receive: Receive) -> Answer:

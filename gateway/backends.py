@@ -25,7 +25,7 @@ from hearth.errors import Unavailable
 from hearth.invoker import Invoker
 from hearth.logs.reader import LogReader
 from hearth.settings import Settings
-from hearth.store import Store, Stores, workers
+from hearth.store import Store, Stores, platform, workers
 from hearth.store.events import raise_partitions
 from hearth.store.functions import FunctionTable
 
@@ -63,6 +63,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
         stores = Stores.connect(settings)
         stack.push_async_callback(_bounded, stores.close)
         secret = await platform_secret(settings, stores)
+        await platform.announce(stores.state, settings)
         broker = await Broker.connect(settings.broker_url, name="gateway")
         stack.push_async_callback(_bounded, broker.close)
         invoker, control = BrokerInvoker(broker), ControlBus(broker)

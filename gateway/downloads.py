@@ -9,16 +9,14 @@ import time
 from gateway.backends import Backends
 from gateway.http import Answer, Request
 from hearth.credentials import link_is_good
-
-LINK_PATH = "/_hearth/code/"
-LINK_LIFE_S = 600
+from hearth.links import CODE_PATH
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FORBIDDEN = Answer(403, b"This link is not valid, or not any more.\n", [(b"content-type", b"text/plain")])
 
 
 async def download(backends: Backends, request: Request) -> Answer:
-    sha256 = request.path.removeprefix(LINK_PATH)
+    sha256 = request.path.removeprefix(CODE_PATH)
     expires = request.parameters.get("expires", [""])[0]
     signature = request.parameters.get("signature", [""])[0]
     good = (

@@ -10,6 +10,7 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
@@ -45,6 +46,9 @@ class Settings(BaseSettings):
     state_url: str | None = Field(None, description="redis:// URL of the durable server (functions, executions)")
     coordination_url: str | None = Field(None, description="redis:// URL of the server that may be lost (leases)")
     code_url: str | None = Field(None, description="directory of code blobs, logs and bills (default: DATA/blobs)")
+    gateway_url: str | None = Field(
+        None, description="for workers on other hosts: the gateway, which gives them code and takes their logs"
+    )
     aws_upstream: str | None = Field(None, description="endpoint of every AWS service that Hearth does not run")
     aws_endpoints: str | None = Field(None, description="the same by service: s3=http://...,sqs=http://...")
     function_endpoint_url: str | None = Field(
@@ -167,6 +171,20 @@ class Settings(BaseSettings):
     def function_listener(self) -> int:
         """Port of the API's listener for functions."""
         return self.port + 1 if self.function_port is None else self.function_port
+
+    @property
+    def remote_gateway(self) -> str | None:
+        """The gateway that gives code and takes logs; None where both lie in a directory that it reads itself."""
+        return None if self.code_url else self.gateway_url
+
+    @property
+    def function_address(self) -> tuple[str, int]:
+        """Host and port of the API's listener for functions, as workers reach it."""
+        if self.gateway_url is None:
+            return self.bind, self.function_listener
+        gateway = urlsplit(self.gateway_url)
+        port = (gateway.port or 80) + 1 if self.function_port is None else self.function_port
+        return gateway.hostname or self.bind, port
 
     @property
     def blobs_dir(self) -> Path:

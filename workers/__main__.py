@@ -22,6 +22,7 @@ from workers import runtimes
 from workers.autoscaler import Bounds, share_of
 from workers.billing import BillWriter
 from workers.code_cache import CodeCache
+from workers.gateway_link import GatewayLink
 from workers.pool import MAX_AGE_S
 from workers.sandbox.sandbox import Sandbox, Services
 from workers.sandbox.supervisor import Supervisor
@@ -70,7 +71,7 @@ async def work(settings: Settings, index: int, worker_id: str, stop: asyncio.Eve
     offered = runtimes.installed(settings)
     supervisor = await Supervisor.create(
         want=settings.isolation,
-        platform=(settings.bind, settings.function_listener),
+        platform=settings.function_address,
         pool=POOLED_NAMESPACES,
         log=log,
     )
@@ -81,7 +82,9 @@ async def work(settings: Settings, index: int, worker_id: str, stop: asyncio.Eve
         init_s=settings.init_seconds,
         cpu=settings.cpu,
     )
-    code = CodeCache(settings.data / "code", BlobStore(settings.blobs_dir))
+    gateway = GatewayLink(settings.remote_gateway, secret) if settings.remote_gateway else None
+    blobs = BlobStore(settings.blobs_dir)
+    code = CodeCache(settings.data / "code", blobs, gateway.package if gateway else None)
 
     async def new_sandbox(version: FunctionVersion) -> Sandbox:
         runtime = offered.get(version.family)
@@ -110,6 +113,8 @@ async def work(settings: Settings, index: int, worker_id: str, stop: asyncio.Eve
         await shared.bills.close()
         await broker.close()
         await stores.close()
+        if gateway is not None:
+            gateway.close()
 
 
 def role_credentials(settings: Settings, secret: bytes, version: FunctionVersion) -> Mapping[str, str]:

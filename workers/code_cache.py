@@ -1,17 +1,20 @@
 """Function code of this host, unpacked once per sha256 and shared read-only by every sandbox.
 
-Packages were checked when they were uploaded; here the hash is verified again and nothing may leave its folder.
+A package comes from the directory of blobs, or by `download` where this host has no such directory. Packages were
+checked when they were uploaded; here the hash is verified again and nothing may leave its folder.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import os
 import shutil
 import stat
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 from hearth.blobs import BlobStore
@@ -21,9 +24,11 @@ from hearth.errors import Unavailable
 class CodeCache:
     """`root`/<sha256>: the unpacked package, readable by everyone, writable by nobody but us."""
 
-    def __init__(self, root: Path, blobs: BlobStore) -> None:
+    def __init__(self, root: Path, blobs: BlobStore, download: Callable[[str], bytes] | None = None) -> None:
+        """download(sha256): blocking; raises Unavailable."""
         self._root = root
         self._blobs = blobs
+        self._download = download
         self._unpacking: dict[str, asyncio.Task[Path]] = {}
 
     async def fetch(self, sha256: str) -> Path:
@@ -40,18 +45,15 @@ class CodeCache:
         return await asyncio.shield(task)
 
     def _unpack(self, sha256: str, target: Path) -> Path:
-        blob = self._blobs.path(sha256)
         self._root.mkdir(parents=True, exist_ok=True)
-        try:
-            digest = hashlib.sha256(blob.read_bytes()).hexdigest()
-        except OSError as exc:
-            raise Unavailable(f"code {sha256} can't be read: {exc}") from exc
+        package = self._package(sha256)
+        digest = hashlib.sha256(package).hexdigest()
         if digest != sha256:
             raise Unavailable(f"code {sha256} is damaged: it hashes to {digest}")
         scratch = Path(tempfile.mkdtemp(prefix=f".{sha256[:12]}-", dir=self._root))
         try:
             scratch.chmod(0o755)
-            with zipfile.ZipFile(blob) as archive:
+            with zipfile.ZipFile(io.BytesIO(package)) as archive:
                 for entry in archive.infolist():
                     _extract(archive, entry, scratch)
             os.rename(scratch, target)  # another worker of this host may have been first
@@ -60,6 +62,16 @@ class CodeCache:
             if not target.is_dir():
                 raise Unavailable(f"code {sha256} can't be unpacked: {exc}") from exc
         return target
+
+    def _package(self, sha256: str) -> bytes:
+        try:
+            return self._blobs.path(sha256).read_bytes()
+        except FileNotFoundError as exc:
+            if self._download is None:
+                raise Unavailable(f"code {sha256} can't be read: {exc}") from exc
+            return self._download(sha256)
+        except OSError as exc:
+            raise Unavailable(f"code {sha256} can't be read: {exc}") from exc
 
 
 def _extract(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, root: Path) -> None:

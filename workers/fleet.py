@@ -16,11 +16,12 @@ from hearth import service
 from hearth.errors import Unavailable
 from hearth.log import configure
 from hearth.settings import Settings
-from hearth.store import Store
+from hearth.store import Store, Stores
 from hearth.store import workers as register
 from hearth.store.slots import HEARTBEAT_S
 from workers import runtimes
 from workers.autoscaler import Bounds, Observation, Trend, WorkerLoad, desired_workers, follow, least_used
+from workers.log_shipping import shipping
 from workers.worker_process import STARTING_S, WorkerProcess
 
 log = logging.getLogger(__name__)
@@ -157,15 +158,14 @@ class Fleet:
 def main(settings: Settings) -> None:
     """Run the fleet until SIGTERM or SIGINT. Installs missing runtime clients first."""
     configure(settings)
-    assert settings.coordination_url is not None, "resolved by hearth.cli"
-    url = settings.coordination_url
 
     async def run(stop: asyncio.Event) -> None:
         await runtimes.prepare(settings, lambda text: log.info(text, extra={"action": "runtimes"}))
-        coordination = Store("coordination", url)
+        stores = Stores.connect(settings)
         try:
-            await Fleet(settings, coordination).run(stop)
+            async with shipping(settings, stores):
+                await Fleet(settings, stores.coordination).run(stop)
         finally:
-            await coordination.close()
+            await stores.close()
 
     service.run(run)

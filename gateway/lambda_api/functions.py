@@ -12,13 +12,12 @@ import uuid
 from typing import Any
 
 from gateway.call import Call
-from gateway.downloads import LINK_LIFE_S, LINK_PATH
 from gateway.lambda_api import configuration
 from gateway.lambda_api.code_package import check_package, check_zipped_size, fetch_from_s3
 from gateway.lambda_api.names import find, function_ref, not_found
+from hearth import links
 from hearth.arn import LATEST
 from hearth.clock import now_ms
-from hearth.credentials import sign_link
 from hearth.errors import InvalidParameterValue, PreconditionFailed, ResourceConflict
 from hearth.model.function import FunctionVersion
 from hearth.store.functions import FunctionRecord
@@ -138,11 +137,8 @@ async def list_functions(call: Call, given: dict[str, Any]) -> dict[str, Any]:
 
 def code_link(call: Call, sha256: str) -> str:
     """A link to the package, served by this very endpoint, that needs no signature of the caller's."""
-    path = LINK_PATH + sha256
-    expires_at_s = int(time.time()) + LINK_LIFE_S
-    signature = sign_link(call.backends.secret, path, expires_at_s)
     host = call.request.headers.get("host", "localhost")
-    return f"http://{host}{path}?expires={expires_at_s}&signature={signature}"
+    return f"http://{host}{links.code_path(call.backends.secret, sha256, now_s=time.time())}"
 
 
 async def _replace(call: Call, old: FunctionRecord, new: FunctionRecord) -> dict[str, Any]:

@@ -26,7 +26,8 @@ logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 CONNECT_TIMEOUT_S = 10.0
 CALL_TIMEOUT_S = 10.0
-HEARTBEAT_S = 30
+#: a peer that vanished without a word (a cable, a host) is given up after about twice this
+HEARTBEAT_S = 10
 
 OnDelivery = Callable[[PikaChannel, Any, pika.BasicProperties, bytes], None]
 

@@ -17,6 +17,7 @@ from hearth.cli.console import fail, load_settings, out, print_json, talk
 from hearth.cli.detach import detach
 from hearth.cli.endpoint import access
 from hearth.cli.health import health
+from hearth.cli.worker import living
 from hearth.embedded import stackfile
 from hearth.embedded.stackfile import AlreadyRunning, Running, StackFile
 from hearth.settings import Settings
@@ -98,7 +99,7 @@ async def _gather(settings: Settings, running: Running | None) -> dict[str, Any]
         "log": running.log if running else None,
         "processes": running.processes if running else {},
         "health": answer[1] if answer else {},
-        "workers": await _workers(settings, running),
+        "workers": await living(settings, running),
         "functions": [],
     }
     if answer is not None:
@@ -108,23 +109,6 @@ async def _gather(settings: Settings, running: Running | None) -> dict[str, Any]
             functions = await asyncio.to_thread(Client(where).functions)
             found["functions"] = [one["FunctionName"] for one in functions]
     return found
-
-
-async def _workers(settings: Settings, running: Running | None) -> dict[str, dict[str, str]]:
-    """Worker id -> its figures; none if coordination does not answer."""
-    from hearth.errors import Unavailable
-    from hearth.store import Store, workers
-
-    url = settings.coordination_url or (running.coordination_url if running else None)
-    if url is None:
-        return {}
-    store = Store("coordination", url)
-    try:
-        return await workers.living(store)
-    except Unavailable:
-        return {}
-    finally:
-        await store.close()
 
 
 def _print_status(found: dict[str, Any]) -> None:

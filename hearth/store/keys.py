@@ -2,6 +2,7 @@
 
 state
     hearth:secret                       string  the platform's signing and encryption key, made once
+    hearth:platform                     hash    where gateway and coordination are, for workers on other hosts
     hearth:functions:epoch              int     raised by every change of a function
     hearth:function:{acct:region}:NAME  hash    the function's record
     hearth:functions:{acct:region}      zset    names, score 0 (lexicographic index for pages)
@@ -36,6 +37,7 @@ BORN = "hearth:born"
 GATEWAYS = "hearth:gateways"
 FUNCTIONS_EPOCH = "hearth:functions:epoch"
 SECRET = "hearth:secret"
+PLATFORM = "hearth:platform"
 POLLERS = "hearth:pollers"
 EVENT_PARTITIONS = "hearth:events:partitions"
 EVENT_DELAYS = "hearth:events:delays"
