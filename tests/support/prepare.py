@@ -21,6 +21,7 @@ async def prepare() -> None:
         left = await packages.ensure(settings, tell)
         if left:
             tell(f"goes on without {', '.join(left)}: tests that need it are skipped")
+        await ensure_compose()
         await runtimes.prepare(settings, tell)
 
 
