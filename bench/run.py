@@ -69,6 +69,7 @@ async def start(stack: AsyncExitStack) -> tuple[Bench, Platform, Runtime, Settin
         port=record.port("api"),
         function_port=record.port("functions"),
         workers=1,
+        max_workers=1,
         gateway_processes=1,
         max_sandboxes=ROOM,
         idle_seconds=3600.0,

@@ -7,6 +7,7 @@ import os
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
 from hearth.cli.console import fail, load_settings, out, print_json, talk
@@ -15,7 +16,7 @@ from hearth.settings import Settings
 
 _FIGURES = ("sandboxes", "busy", "waiting", "cold_starts", "invocations", "errors")
 
-_WIDTH = 160
+_PIPED_WIDTH = 200
 
 
 def worker(
@@ -92,12 +93,15 @@ def workers(json: Annotated[bool, typer.Option("--json", help="For programs: JSO
     if not found:
         talk.print("No worker is heard of.")
         return
-    table = Table("host", "worker", "pid", "room", *(name.replace("_", " ") for name in _FIGURES), box=None)
+    table = Table(box=None, pad_edge=False)
+    for column in ("host", "worker", "pid", "room", *_FIGURES):
+        table.add_column(column.replace("_", " "), no_wrap=True)
     for name, figures in sorted(found.items(), key=lambda one: (one[1].get("host", ""), one[0])):
         shown = f"{name} (drains)" if figures.get("draining") == "1" else name
         counts = [figures.get(figure, "") for figure in _FIGURES]
         table.add_row(figures.get("host", ""), shown, figures.get("pid", ""), figures.get("capacity", ""), *counts)
-    out.print(table, width=max(out.width, _WIDTH))  # piped output has no width: names are never cut
+    # piped output has no width of its own, and programs want whole names
+    (out if out.is_terminal else Console(width=_PIPED_WIDTH)).print(table)
 
 
 async def living(settings: Settings, running: stackfile.Running | None) -> dict[str, dict[str, str]]:
