@@ -2,6 +2,8 @@
 
 After every (re)connection the `on_up` hooks declare and consume anew; when it is lost the `on_down` hooks run at
 once and every channel is dead. What was unacknowledged then belongs to the broker again.
+
+With several nodes' URLs a process starts at any of them and moves on to the next when it loses its own.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -28,6 +31,8 @@ CONNECT_TIMEOUT_S = 10.0
 CALL_TIMEOUT_S = 10.0
 #: a peer that vanished without a word (a cable, a host) is given up after about twice this
 HEARTBEAT_S = 10
+#: how often a channel that the broker closed is opened anew
+MEND_PAUSE_S = 0.5
 
 OnDelivery = Callable[[PikaChannel, Any, pika.BasicProperties, bytes], None]
 
@@ -66,10 +71,14 @@ class Connection(AsyncioConnection):
 
 
 class Channel:
-    """A pika channel with awaitable methods. Publishing and acknowledging are synchronous and buffered."""
+    """A pika channel with awaitable methods. Publishing and acknowledging are synchronous and buffered.
 
-    def __init__(self, raw: PikaChannel) -> None:
+    replicated: the broker has several nodes, so queues that must outlive one of them are quorum queues.
+    """
+
+    def __init__(self, raw: PikaChannel, *, replicated: bool = False) -> None:
         self.raw = raw
+        self.replicated = replicated
         self._waiting: set[asyncio.Future[Any]] = set()
         self._confirms: dict[int, asyncio.Future[bool]] = {}
         self._returned: set[str] = set()
@@ -194,6 +203,25 @@ class Channel:
         self.raw.add_on_return_callback(returned)
         await self._call(self.raw.confirm_delivery, settled)
 
+    async def watch_publishes(
+        self, on_confirm: Callable[[int, bool, bool], None], on_return: Callable[[str], None]
+    ) -> None:
+        """For many publishes in flight.
+
+        on_confirm: a publish's number on this channel, from 1 on; whether all before it are meant too; whether the
+        broker took them. on_return: the correlation id of a mandatory publish that no queue took.
+        """
+
+        def settled(frame: Any) -> None:
+            method = frame.method
+            on_confirm(method.delivery_tag, method.multiple, type(method).__name__.endswith("Ack"))
+
+        def returned(_channel: Any, _method: Any, properties: pika.BasicProperties, _body: bytes) -> None:
+            on_return(properties.correlation_id or "")
+
+        self.raw.add_on_return_callback(returned)
+        await self._call(self.raw.confirm_delivery, settled)
+
     async def publish_confirmed(
         self, exchange: str, routing_key: str, body: bytes, properties: pika.BasicProperties
     ) -> None:
@@ -228,25 +256,42 @@ class Channel:
                     await asyncio.shield(self.closed)
 
 
+#: declares and consumes; the channel it returns is opened anew, by calling it again, when the broker closes it
+OpenHook = Callable[[], Awaitable[Channel | None]]
+
+
 class Broker:
     """The process's connection. Use: `broker = await Broker.connect(url, name=...)`, at the end `close()`."""
 
-    def __init__(self, url: str, name: str) -> None:
-        self._parameters = pika.URLParameters(url)
-        self._parameters.heartbeat = HEARTBEAT_S
-        self._parameters.client_properties = {"connection_name": name}
-        self._parameters.socket_timeout = CONNECT_TIMEOUT_S
+    def __init__(self, urls: Sequence[str], name: str) -> None:
+        self._name = name
+        self._nodes = [self._parameters_of(url) for url in urls]
+        #: the one in use, or to be tried next
+        self._node = random.randrange(len(self._nodes))
+        #: there is a node that can die while others live
+        self.replicated = len(self._nodes) > 1
         self._connection: Connection | None = None
         self._lost: asyncio.Future[str] | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._mending: set[asyncio.Task[None]] = set()
         self._closing = False
-        self.on_up: list[Callable[[], Awaitable[None]]] = []
+        self.on_up: list[OpenHook] = []
         self.on_down: list[Callable[[], None]] = []
+
+    def _parameters_of(self, url: str) -> pika.URLParameters:
+        parameters = pika.URLParameters(url)
+        parameters.heartbeat = HEARTBEAT_S
+        parameters.client_properties = {"connection_name": self._name}
+        parameters.socket_timeout = CONNECT_TIMEOUT_S
+        return parameters
 
     @classmethod
     async def connect(cls, url: str, *, name: str) -> Broker:
-        """Raises Unavailable if the first connection can't be made; later losses are mended in the background."""
-        broker = cls(url, name)
+        """url: one amqp URL, or those of a cluster's nodes with commas between them.
+
+        Raises Unavailable if the first connection can't be made; later losses are mended in the background.
+        """
+        broker = cls([part.strip() for part in url.split(",") if part.strip()], name)
         await broker._open()
         # owner: this object, ended in close()
         broker._keeper = asyncio.create_task(broker._keep(), name=f"broker-{name}")
@@ -256,10 +301,33 @@ class Broker:
     def alive(self) -> bool:
         return self._connection is not None and self._connection.is_open
 
-    async def when_up(self, hook: Callable[[], Awaitable[None]]) -> None:
-        """Run `hook` now and after every reconnection."""
+    async def when_up(self, hook: OpenHook) -> None:
+        """Run `hook` now and after every reconnection, and whenever the broker closed the channel it returned."""
         self.on_up.append(hook)
-        await hook()
+        await self._run(hook)
+
+    async def _run(self, hook: OpenHook) -> None:
+        connection = self._connection
+        channel = await hook()
+        if channel is not None:
+            channel.closed.add_done_callback(lambda closed: self._on_channel_closed(hook, connection, closed.result()))
+
+    def _on_channel_closed(self, hook: OpenHook, connection: Connection | None, reason: ChannelClosed) -> None:
+        if self._closing or connection is not self._connection or not self.alive:
+            return  # the keeper runs all hooks when the connection is back
+        log.warning("broker closed a channel", extra={"action": "channel_closed", "reason": str(reason)})
+        # owner: this object, ended in close()
+        task = asyncio.create_task(self._mend(hook, connection), name=f"mend-{self._name}")
+        self._mending.add(task)
+        task.add_done_callback(self._mending.discard)
+
+    async def _mend(self, hook: OpenHook, connection: Connection | None) -> None:
+        while connection is self._connection and self.alive:
+            await asyncio.sleep(MEND_PAUSE_S)
+            try:
+                return await self._run(hook)
+            except HearthError as exc:
+                log.warning("channel not opened", extra={"action": "channel_failed", "reason": str(exc)})
 
     async def channel(self, *, prefetch: int | None = None) -> Channel:
         """Raises Unavailable when there is no connection."""
@@ -274,7 +342,7 @@ class Broker:
         try:
             self._connection.channel(on_open_callback=on_open)
             async with asyncio.timeout(CALL_TIMEOUT_S):
-                channel = Channel(await opened)
+                channel = Channel(await opened, replicated=self.replicated)
         except (AMQPError, TimeoutError) as exc:
             raise Unavailable(f"the broker opened no channel: {exc!r}") from exc
         if prefetch is not None:
@@ -283,9 +351,10 @@ class Broker:
 
     async def close(self) -> None:
         self._closing = True
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+        ending = [*self._mending, *([self._keeper] if self._keeper is not None else [])]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
         if self._connection is not None and self._connection.is_open and self._lost is not None:
             self._connection.close()
             with contextlib.suppress(TimeoutError):
@@ -293,6 +362,16 @@ class Broker:
                     await asyncio.shield(self._lost)
 
     async def _open(self) -> None:
+        """Connect to the first node that answers, from the current one on. Raises Unavailable if none does."""
+        for left in reversed(range(len(self._nodes))):
+            try:
+                return await self._open_node()
+            except Unavailable:
+                self._node = (self._node + 1) % len(self._nodes)
+                if not left:
+                    raise
+
+    async def _open_node(self) -> None:
         loop = asyncio.get_running_loop()
         opened: asyncio.Future[None] = loop.create_future()
         lost: asyncio.Future[str] = loop.create_future()
@@ -308,15 +387,17 @@ class Broker:
         def on_close(_connection: Any, error: BaseException) -> None:
             if not lost.done():
                 lost.set_result(str(error))
-            if not self._closing:
+            if not self._closing and lost is self._lost:
                 for hook in self.on_down:
                     hook()
 
-        connection = Connection(self._parameters, on_open, on_error, on_close, custom_ioloop=loop)
+        connection = Connection(self._nodes[self._node], on_open, on_error, on_close, custom_ioloop=loop)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await opened
         except TimeoutError as exc:
+            with contextlib.suppress(AMQPError):
+                connection.close()  # it must not open after all
             raise Unavailable(f"the broker did not answer in {CONNECT_TIMEOUT_S} s") from exc
         self._connection, self._lost = connection, lost
 
@@ -325,6 +406,7 @@ class Broker:
             assert self._lost is not None
             reason = await asyncio.shield(self._lost)  # no deadline: the life of the connection
             log.warning("broker connection lost", extra={"action": "broker_lost", "reason": reason})
+            self._node = (self._node + 1) % len(self._nodes)
             async for attempt in AsyncRetrying(
                 wait=wait_exponential_jitter(initial=0.05, max=2.0, jitter=0.1),
                 retry=retry_if_exception_type(HearthError),
@@ -337,7 +419,7 @@ class Broker:
         await self._open()
         try:
             for hook in self.on_up:
-                await hook()
+                await self._run(hook)
         except HearthError as exc:
             log.warning("broker came back and failed again", extra={"action": "broker_relapse", "reason": str(exc)})
             if self._connection is not None and self._connection.is_open:

@@ -46,12 +46,13 @@ class ControlBus:
         self._on_change = on_change
         await self._broker.when_up(self._open)
 
-    async def _open(self) -> None:
+    async def _open(self) -> Channel:
         channel = await self._broker.channel()
         await topology.declare_shared(channel)
         queue = await topology.declare_control(channel)
         await channel.consume(queue, self._on_delivery, no_ack=True, exclusive=True)
         self._channel = channel
+        return channel
 
     async def publish(self, change: Change) -> None:
         """Raises Unavailable when there is no connection."""

@@ -1,9 +1,16 @@
-"""The Invoker over RabbitMQ: publish with a direct reply-to address, match replies by correlation id."""
+"""The Invoker over RabbitMQ: publish with a direct reply-to address, match replies by correlation id.
+
+With one broker node a request is lost only together with the connection, and then its caller is told at once. With
+several, a request can be on its way to a queue whose node dies: so the channel confirms there, and what the broker
+says it could not deliver goes to placement, which is a quorum queue. On the rare occasion that the dying queue had
+already delivered it, it runs twice, and the first answer counts.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from itertools import takewhile
 
 import pika
 from pika.channel import Channel as PikaChannel
@@ -16,16 +23,23 @@ from hearth.errors import InvocationTimedOut, Unavailable
 from hearth.model.invocation import Invocation, InvocationResult, Outcome
 
 REPLY_TO = "amq.rabbitmq.reply-to"
+#: pause before a request that the broker could not take is published once more; then twice that, ...
+RETRY_S = 0.05
+MAX_TRIES = 6
+REFUSED = "The broker could not take the request."
 
 
 class _Pending:
     """One awaited reply; a large one arrives in parts."""
 
-    __slots__ = ("future", "parts")
+    __slots__ = ("body", "future", "parts", "properties", "tries")
 
-    def __init__(self, future: asyncio.Future[InvocationResult]) -> None:
+    def __init__(self, future: asyncio.Future[InvocationResult], properties: pika.BasicProperties, body: bytes) -> None:
         self.future = future
+        self.properties = properties
+        self.body = body
         self.parts: list[bytes] | None = None
+        self.tries = 1
 
 
 class BrokerInvoker:
@@ -36,6 +50,9 @@ class BrokerInvoker:
         self._channel: Channel | None = None
         self._pending: dict[str, _Pending] = {}
         self._next_id = 0
+        #: with several broker nodes: publish number on the channel -> what the broker has not confirmed yet, in order
+        self._unconfirmed: dict[int, _Pending] = {}
+        self._published = 0
         #: version key -> epoch of its queue, where it isn't 0; learnt from replies
         self._epochs: dict[str, int] = {}
 
@@ -43,13 +60,25 @@ class BrokerInvoker:
         self._broker.on_down.append(self._on_down)
         await self._broker.when_up(self._open)
 
-    async def _open(self) -> None:
+    async def _open(self) -> Channel:
         channel = await self._broker.channel()
         await topology.declare_shared(channel)
         await channel.consume(REPLY_TO, self._on_reply, no_ack=True)
+        if channel.replicated:
+            await channel.watch_publishes(self._on_confirm, self._on_return)
+        self._unconfirmed, self._published = {}, 0
+        channel.closed.add_done_callback(lambda _closed: self._forget(channel))
         self._channel = channel
+        return channel
 
     def _on_down(self) -> None:
+        if self._channel is not None:
+            self._forget(self._channel)
+
+    def _forget(self, channel: Channel) -> None:
+        """The channel is gone, and with it the address of every reply."""
+        if channel is not self._channel:
+            return
         self._channel = None
         lost = InvocationResult(Outcome.LOST, detail="The connection to the broker was lost before the answer came.")
         for pending in self._pending.values():
@@ -57,8 +86,7 @@ class BrokerInvoker:
                 pending.future.set_result(lost)
 
     async def invoke(self, invocation: Invocation, *, deadline: Deadline) -> InvocationResult:
-        channel = self._channel
-        if channel is None:
+        if self._channel is None:
             raise Unavailable("no connection to the broker")
         epoch = self._epochs.get(invocation.version_key, 0)
         if epoch:
@@ -66,26 +94,63 @@ class BrokerInvoker:
         self._next_id += 1
         correlation_id = str(self._next_id)
         loop = asyncio.get_running_loop()
-        pending = _Pending(loop.create_future())
+        properties = envelope.invocation_properties(invocation, correlation_id=correlation_id, reply_to=REPLY_TO)
+        pending = _Pending(loop.create_future(), properties, invocation.payload)
         self._pending[correlation_id] = pending
         timer = loop.call_later(deadline.remaining_s, self._expire, pending, invocation.request_id)
         try:
-            try:
-                channel.raw.basic_publish(
-                    topology.INVOKE,
-                    topology.routing_key(invocation.version_key, invocation.epoch),
-                    invocation.payload,
-                    envelope.invocation_properties(invocation, correlation_id=correlation_id, reply_to=REPLY_TO),
-                )
-            except AMQPError as exc:
-                raise Unavailable(f"the invocation could not be published: {exc!r}") from exc
+            self._publish(pending, topology.INVOKE, topology.routing_key(invocation.version_key, invocation.epoch))
             result = await pending.future
         finally:
             timer.cancel()
             del self._pending[correlation_id]
-        if result.epoch != epoch and result.epoch:
-            self._epochs[invocation.version_key] = result.epoch
+        if result.epoch > epoch:
+            self._epochs[invocation.version_key] = max(result.epoch, self._epochs.get(invocation.version_key, 0))
         return result
+
+    def _publish(self, pending: _Pending, exchange: str, routing_key: str) -> None:
+        channel = self._channel
+        if channel is None:
+            raise Unavailable("no connection to the broker")
+        try:
+            channel.raw.basic_publish(
+                exchange, routing_key, pending.body, pending.properties, mandatory=channel.replicated
+            )
+        except AMQPError as exc:
+            raise Unavailable(f"the invocation could not be published: {exc!r}") from exc
+        if channel.replicated:
+            self._published += 1
+            self._unconfirmed[self._published] = pending
+
+    def _on_confirm(self, number: int, multiple: bool, taken: bool) -> None:
+        waiting = self._unconfirmed
+        for one in list(takewhile(lambda other: other <= number, waiting)) if multiple else [number]:
+            pending = waiting.pop(one, None)
+            if not taken and pending is not None and not pending.future.done():
+                self._on_refused(pending)
+
+    def _on_refused(self, pending: _Pending) -> None:
+        """The queue's node died with it, or no majority of nodes lives."""
+        if pending.tries >= MAX_TRIES:
+            pending.future.set_result(InvocationResult(Outcome.LOST, detail=REFUSED))
+            return
+        delay_s = RETRY_S * 2 ** (pending.tries - 1)
+        pending.tries += 1
+        asyncio.get_running_loop().call_later(delay_s, self._publish_again, pending)
+
+    def _publish_again(self, pending: _Pending) -> None:
+        if pending.future.done():
+            return
+        try:
+            self._publish(pending, topology.PLACEMENT, "")
+        except Unavailable as exc:
+            pending.future.set_result(InvocationResult(Outcome.LOST, detail=str(exc)))
+
+    def _on_return(self, correlation_id: str) -> None:
+        """No queue at all took it."""
+        pending = self._pending.get(correlation_id)
+        if pending is not None and not pending.future.done():
+            pending.future.set_result(InvocationResult(Outcome.UNAVAILABLE, detail=REFUSED))
 
     @staticmethod
     def _expire(pending: _Pending, request_id: str) -> None:

@@ -7,6 +7,11 @@
 
 `invoke.*` has a TTL of 0: a message that no idle sandbox takes at once is dead-lettered at once. It is durable and
 never auto-delete: deletion does not dead-letter, so it could lose requests; it expires when unused.
+
+With several broker nodes every queue that holds requests is a quorum queue (`durable_arguments`): a majority of nodes
+has each message. `invoke.*` holds none and stays classic, on one node: a quorum queue costs the warm path a
+round of its members and a disk write per message, for something that must never wait there. When that node dies its
+queue can't be declared until it is back (404), so queue and routing key carry an epoch, which the workers raise.
 """
 
 from __future__ import annotations
@@ -47,6 +52,21 @@ def worker_queue(worker_id: str) -> str:
     return f"worker.{worker_id}"
 
 
+def durable_arguments(channel: Channel, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A durable queue's arguments, so that with several broker nodes it survives the death of one of them.
+
+    What such a queue dead-letters is dead-lettered at least once; only with `reject-publish` does the broker keep
+    that promise.
+    Source: RabbitMQ, quorum queues (https://www.rabbitmq.com/docs/quorum-queues), dead lettering.
+    """
+    if not channel.replicated:
+        return dict(arguments or {})
+    quorum: dict[str, Any] = {"x-queue-type": "quorum", **(arguments or {})}
+    if "x-dead-letter-exchange" in quorum:
+        quorum |= {"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"}
+    return quorum
+
+
 async def declare_shared(channel: Channel) -> None:
     """What every process relies on."""
     await channel.declare_exchange(UNPLACEABLE, "fanout")
@@ -55,14 +75,15 @@ async def declare_shared(channel: Channel) -> None:
     await channel.declare_exchange(INVOKE, "direct", {"alternate-exchange": PLACEMENT})
     await channel.declare_exchange(CONTROL, "fanout")
     for queue, exchange in ((EXPIRED_QUEUE, EXPIRED), (UNPLACEABLE_QUEUE, UNPLACEABLE)):
-        await channel.declare_queue(queue, {"x-message-ttl": 60_000})
+        await channel.declare_queue(queue, durable_arguments(channel, {"x-message-ttl": 60_000}))
         await channel.bind(queue, exchange)
 
 
 async def declare_placement(channel: Channel, family: str, wait_ms: int) -> str:
     """The queue of requests for which no sandbox is idle. Its TTL is the longest wait for room."""
     queue = placement_queue(family)
-    await channel.declare_queue(queue, {"x-message-ttl": wait_ms, "x-dead-letter-exchange": EXPIRED})
+    arguments = {"x-message-ttl": wait_ms, "x-dead-letter-exchange": EXPIRED}
+    await channel.declare_queue(queue, durable_arguments(channel, arguments))
     await channel.bind(queue, PLACEMENT, arguments={"x-match": "all", "family": family})
     return queue
 
@@ -81,14 +102,18 @@ async def declare_invoke(channel: Channel, version_key: str, epoch: int) -> str:
 
 
 async def declare_worker(channel: Channel, worker_id: str) -> str:
-    """A worker's own queue: placements that must go to it because one of its idle sandboxes gives way."""
+    """A worker's own queue: placements that must go to it because one of its idle sandboxes gives way.
+
+    Its name must not change while the worker lives, for others address it; as a classic queue it could not be
+    declared again after the death of its node.
+    """
     queue = worker_queue(worker_id)
     arguments = {
         "x-message-ttl": WORKER_TTL_MS,
         "x-expires": WORKER_EXPIRES_MS,
         "x-dead-letter-exchange": PLACEMENT,
     }
-    await channel.declare_queue(queue, arguments)
+    await channel.declare_queue(queue, durable_arguments(channel, arguments))
     return queue
 
 

@@ -13,7 +13,7 @@ import pika
 from pika.channel import Channel as PikaChannel
 
 from hearth.broker import envelope, topology
-from hearth.broker.connection import Broker
+from hearth.broker.connection import Broker, Channel
 from hearth.model.invocation import InvocationResult, Outcome
 
 log = logging.getLogger(__name__)
@@ -38,11 +38,12 @@ class UnplacedAnswers:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _open(self) -> None:
+    async def _open(self) -> Channel:
         channel = await self._broker.channel(prefetch=64)
         await topology.declare_shared(channel)
         await channel.consume(topology.EXPIRED_QUEUE, self._on_expired)
         await channel.consume(topology.UNPLACEABLE_QUEUE, self._on_unplaceable)
+        return channel
 
     def _on_expired(self, channel: PikaChannel, method: object, properties: pika.BasicProperties, body: bytes) -> None:
         self._spawn(self._answer(channel, method.delivery_tag, properties, expired=True))  # type: ignore[attr-defined]
