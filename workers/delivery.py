@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,10 +18,15 @@ from hearth.model.invocation import Invocation, InvocationResult
 
 
 class Lane:
-    """A channel and how many of its deliveries are still unanswered. Closed only when none is."""
+    """A channel and how many of its deliveries are still unanswered. Closed only when none is.
 
-    def __init__(self, channel: Channel) -> None:
+    on_late: gets the answers that came when the channel was gone. None: they are dropped, their callers have
+    learnt from the broker's death that they get none.
+    """
+
+    def __init__(self, channel: Channel, on_late: Callable[[Delivery, InvocationResult], None] | None = None) -> None:
         self.channel = channel
+        self.on_late = on_late
         self.outstanding = 0
         self._drained: asyncio.Future[None] | None = None
 
@@ -61,30 +67,52 @@ class Delivery:
         """False: the connection is gone and the broker has given the message to somebody else."""
         return self.lane.is_open
 
+    @property
+    def ours(self) -> bool:
+        """Whether it is still ours to run.
+
+        With several broker nodes a request whose connection is gone may have been lost with the queue's node, while
+        its caller still waits. Nobody else runs what came warm, so we do.
+        """
+        return self.lane.is_open or (self.lane.on_late is not None and not self.placed)
+
+    def adopt(self, again: Delivery) -> None:
+        """The broker has given us the same request once more: it is that delivery that we now owe an answer."""
+        self.lane.settled()
+        self.lane, self.tag = again.lane, again.tag
+
     def answer(self, result: InvocationResult) -> None:
         """Acknowledge, then reply. Large bodies go out in parts first, so a crash can't lose an acknowledged one."""
         lane = self.lane
         lane.settled()
         raw = lane.channel.raw
         if not raw.is_open:
+            if lane.on_late is not None and self.reply_to is not None:
+                lane.on_late(self, result)
             return
         body = result.payload
         if self.reply_to is None:
             raw.basic_ack(self.tag)
             return
         if len(body) > envelope.PART_BYTES:
-            body = self._publish_parts(body)
+            body = self._publish_parts(lane.channel, body)
         raw.basic_ack(self.tag)
         raw.basic_publish("", self.reply_to, body, envelope.result_properties(result, self.correlation_id))
 
-    def _publish_parts(self, body: bytes) -> bytes:
+    def answer_late(self, channel: Channel, result: InvocationResult) -> None:
+        """Reply on another channel: there is nothing to acknowledge any more."""
+        assert self.reply_to is not None
+        body = self._publish_parts(channel, result.payload)
+        channel.raw.basic_publish("", self.reply_to, body, envelope.result_properties(result, self.correlation_id))
+
+    def _publish_parts(self, channel: Channel, body: bytes) -> bytes:
         """Publish all but the last part; returns that."""
         assert self.reply_to is not None
         properties = envelope.part_properties(self.correlation_id)
-        last = (len(body) - 1) // envelope.PART_BYTES * envelope.PART_BYTES
+        last = max(0, len(body) - 1) // envelope.PART_BYTES * envelope.PART_BYTES
         for start in range(0, last, envelope.PART_BYTES):
             part = body[start : start + envelope.PART_BYTES]
-            self.lane.channel.raw.basic_publish("", self.reply_to, part, properties)
+            channel.raw.basic_publish("", self.reply_to, part, properties)
         return body[last:]
 
     def drop(self) -> None:

@@ -18,6 +18,10 @@ class Member:
         self.index = 0
         self.lane: Lane | None = None
         self.tag = ""
+        #: of the queue it consumes
+        self.epoch = 0
+        #: held while its consumer is being made: one at a time
+        self.attaching = asyncio.Lock()
         self.busy_with: Delivery | None = None
         self.retiring = False
         #: its consumer has ended: no request will come for it by itself
@@ -26,6 +30,10 @@ class Member:
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.born_s = self.idle_since_s = time.monotonic()
         self._wake: asyncio.Future[Delivery | None] | None = None
+
+    def consumes(self, epoch: int) -> bool:
+        """Whether it has a living consumer on the queue of this epoch."""
+        return self.lane is not None and self.lane.is_open and bool(self.tag) and self.epoch == epoch
 
     @property
     def idle(self) -> bool:

@@ -52,6 +52,10 @@ class Services(Protocol):
         """Declare the version's queue and consume from it for this member."""
         ...
 
+    def reattach(self, pool: VersionPool, member: Member) -> None:
+        """See to it that the member consumes from the queue of the epoch now in force."""
+        ...
+
     async def detach(self, member: Member) -> None:
         """Stop consuming for it. Deliveries that were on their way have come when this returns."""
         ...
@@ -153,6 +157,10 @@ class Pool:
     # --- requests ---------------------------------------------------------------------------------------------
     def offer(self, pool: VersionPool, delivery: Delivery, member: Member | None = None) -> None:
         """A request has come: to `member`'s own consumer, or as a placement."""
+        self.move(pool, delivery.invocation.epoch)
+        if delivery.redelivered and (held := self._held(pool, delivery)) is not None:
+            held.adopt(delivery)  # the connection was lost, not we
+            return
         if delivery.redelivered and not delivery.placed:
             # Its worker died with it and it may have run; the caller's SDK may retry, we must not.
             delivery.answer(InvocationResult(Outcome.LOST, detail="The worker that ran this invocation died."))
@@ -166,6 +174,21 @@ class Pool:
         pool.waiting.append(delivery)
         self.has_waiting.set()
         self.rebalance()
+
+    def _held(self, pool: VersionPool, delivery: Delivery) -> Delivery | None:
+        """The same request, if it runs or waits here."""
+        held = [*(member.busy_with for member in pool.members), *pool.waiting]
+        run_id = delivery.invocation.run_id
+        return next((one for one in held if one is not None and one.invocation.run_id == run_id), None)
+
+    def move(self, pool: VersionPool, epoch: int) -> None:
+        """If `epoch` is newer than the pool's: all its sandboxes move on to that epoch's queue."""
+        if epoch <= pool.epoch:
+            return
+        log.info("epoch raised", extra={"action": "epoch_raised", "function": pool.version.arn, "epoch": epoch})
+        pool.epoch = epoch
+        for member in pool.members:
+            self._services.reattach(pool, member)
 
     def rebalance(self) -> None:
         """Start and evict until nothing more can be done now."""
@@ -248,7 +271,7 @@ class Pool:
     def forget_dead(self) -> None:
         """The connection is gone: what waits belongs to the broker again."""
         for pool in self.versions.values():
-            pool.waiting = deque(delivery for delivery in pool.waiting if delivery.alive)
+            pool.waiting = deque(delivery for delivery in pool.waiting if delivery.ours)
 
     def _retire(self, pool: VersionPool, member: Member) -> None:
         member.retiring = True
@@ -297,7 +320,7 @@ class Pool:
         while (delivery := pool.uncovered()) is not None and not self.draining:
             sandbox = await self._services.sandbox(pool.version)
             slot = await self._services.take_slot(pool.version, delivery.invocation.run_id, sandbox.id)
-            pool.epoch = max(pool.epoch, slot.epoch)
+            self.move(pool, slot.epoch)
             if slot.verdict is Verdict.GRANTED:
                 pool.granted += 1
                 return Member(sandbox)
@@ -365,7 +388,7 @@ class Pool:
         return delivery
 
     async def _run(self, pool: VersionPool, member: Member, delivery: Delivery) -> None:
-        if not delivery.alive:
+        if not delivery.ours:
             return
         if delivery.invocation.gives_up_at_ms < now_ms():
             delivery.drop()

@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import Any
 
 from hearth.broker import envelope, topology
-from hearth.broker.connection import Broker, Channel, ChannelClosed
+from hearth.broker.connection import Broker, Channel, ChannelClosed, PublishRefused
 from hearth.broker.control import Change, ControlBus
 from hearth.clock import now_ms
 from hearth.errors import HearthError, Unavailable
@@ -43,6 +43,8 @@ WATCH_S = 0.025
 LONGEST_RUN_S = 900.0 + 30.0
 #: how often a broken consumer is tried again
 ATTACH_PAUSE_S = 0.5
+#: AMQP's reply code when a queue isn't there, and RabbitMQ's when its home node is down
+NOT_FOUND = 404
 
 NewSandbox = Callable[[FunctionVersion], Awaitable[Sandbox]]
 
@@ -82,6 +84,8 @@ class Worker:
         self._placements: Lane | None = None
         self._placement_tags: list[str] = []
         self._publisher: Channel | None = None
+        #: answers that wait for the connection to come back
+        self._late: list[tuple[Delivery, InvocationResult]] = []
         self._live_workers = 1
         #: of a request for which no sandbox starts, since the last heartbeat
         self._longest_wait_s = 0.0
@@ -102,7 +106,8 @@ class Worker:
             )
             await self._beat()
             self._broker.on_down.append(self._on_down)
-            await self._broker.when_up(self._open)
+            for opening in (self._open_publisher, self._open_placements, self._attach_all):
+                await self._broker.when_up(opening)
             control = ControlBus(self._broker)
             await control.start(self._on_change)
             beating = tasks.create_task(self._heartbeats(), name="heartbeat")
@@ -139,25 +144,51 @@ class Worker:
             await self.hand_back(delivery)
 
     # --- the broker -------------------------------------------------------------------------------------------
-    async def _open(self) -> None:
-        self._publisher = await self._broker.channel()
-        await topology.declare_shared(self._publisher)
-        await self._publisher.confirm_publishes()
-        lane = Lane(await self._broker.channel(prefetch=self._capacity + WAITING_ALLOWANCE))
+    async def _open_publisher(self) -> Channel:
+        channel = await self._broker.channel()
+        await topology.declare_shared(channel)
+        await channel.confirm_publishes()
+        self._publisher = channel
+        late, self._late = self._late, []
+        for delivery, result in late:
+            self._answer_late(delivery, result)
+        return channel
+
+    async def _open_placements(self) -> Channel:
+        lane = Lane(await self._broker.channel(prefetch=self._capacity + WAITING_ALLOWANCE), self._on_late)
         self._placements, self._placement_tags = lane, []
         wait_ms = int(self._settings.placement_wait_seconds * 1000)
         on_placement = functools.partial(self._on_placement, lane)
         queues = [await topology.declare_placement(lane.channel, family, wait_ms) for family in self._families]
         queues.append(await topology.declare_worker(lane.channel, self.id))
         for queue in queues:
-            self._placement_tags.append(await lane.channel.consume(queue, on_placement))
+            tag = await lane.channel.consume(queue, on_placement, on_cancel=functools.partial(self._close, lane))
+            self._placement_tags.append(tag)
+        return lane.channel
+
+    def _close(self, lane: Lane) -> None:
+        """A placement queue was deleted: with its channel closed, all of them are declared anew."""
+        self._tasks.create_task(lane.channel.close(), name="close-placements")
+
+    async def _attach_all(self) -> None:
         for pool in self._pool.versions.values():
             for member in pool.members:
-                if not member.retiring:
-                    self._reattach(pool, member)
+                self.reattach(pool, member)
 
     def _on_down(self) -> None:
         self._pool.forget_dead()
+
+    @property
+    def _on_late(self) -> Callable[[Delivery, InvocationResult], None] | None:
+        """With one broker node, a lost connection means that the callers have lost theirs."""
+        return self._answer_late if self._broker.replicated else None
+
+    def _answer_late(self, delivery: Delivery, result: InvocationResult) -> None:
+        """The request's channel is gone: its caller may be waiting all the same, connected to another node."""
+        if self._publisher is not None and self._publisher.is_open:
+            delivery.answer_late(self._publisher, result)
+        elif delivery.invocation.gives_up_at_ms > now_ms():
+            self._late.append((delivery, result))
 
     def _delivery(self, lane: Lane, method: Any, properties: Any, body: bytes, *, placed: bool) -> Delivery | None:
         lane.outstanding += 1
@@ -236,37 +267,73 @@ class Worker:
             await slots.release_slot(self._stores.coordination, version, sandbox_id)
 
     async def attach(self, pool: VersionPool, member: Member) -> None:
-        while self._broker.alive and not member.retiring:
-            try:
-                await self._consume(pool, member)
-                return
-            except ChannelClosed as exc:
-                if exc.reply_code != 404:
+        async with member.attaching:
+            while self._broker.alive and not member.retiring and not member.consumes(pool.epoch):
+                try:
+                    await self._consume(pool, member)
+                except ChannelClosed as exc:
+                    if exc.reply_code == NOT_FOUND:
+                        await self._raise_epoch(pool)
+                    else:
+                        log.warning("no consumer", extra={"action": "attach_failed", "reason": str(exc)})
+                        await asyncio.sleep(ATTACH_PAUSE_S)
+                except Unavailable as exc:  # if the connection is gone, `_attach_all` runs when it is back
                     log.warning("no consumer", extra={"action": "attach_failed", "reason": str(exc)})
                     await asyncio.sleep(ATTACH_PAUSE_S)
-                    continue
-                # the queue's home node is down: everybody moves on to the next epoch's queue
-                with contextlib.suppress(Unavailable):
-                    pool.epoch = await slots.raise_epoch(self._stores.coordination, pool.version.key, pool.epoch)
-            except Unavailable as exc:  # if the connection is gone, `_open` attaches again when it is back
-                log.warning("no consumer", extra={"action": "attach_failed", "reason": str(exc)})
-                await asyncio.sleep(ATTACH_PAUSE_S)
+
+    async def _raise_epoch(self, pool: VersionPool) -> None:
+        """The queue's home node is down: everybody moves on to the next epoch's queue."""
+        try:
+            epoch = await slots.raise_epoch(self._stores.coordination, pool.version.key, pool.epoch)
+        except Unavailable as exc:
+            log.warning("epoch not raised", extra={"action": "epoch_failed", "reason": str(exc)})
+            await asyncio.sleep(ATTACH_PAUSE_S)
+        else:
+            self._pool.move(pool, epoch)
 
     async def _consume(self, pool: VersionPool, member: Member) -> None:
-        lane = Lane(await self._broker.channel(prefetch=1))
-        queue = await topology.declare_invoke(lane.channel, pool.version.key, pool.epoch)
-        member.lane = lane
-        member.tag = await lane.channel.consume(
-            queue,
-            functools.partial(self._on_warm, pool, member, lane),
-            arguments={"x-priority": -member.index},
-            on_cancel=functools.partial(self._reattach, pool, member),
-        )
+        """A new channel and consumer for the member; the old one, if any, ends."""
+        await self._end_consumer(member)
+        old, epoch = member.lane, pool.epoch
+        lane = Lane(await self._broker.channel(prefetch=1), self._on_late)
+        try:
+            queue = await topology.declare_invoke(lane.channel, pool.version.key, epoch)
+            member.lane, member.epoch = lane, epoch
+            if old is not None:
+                self._tasks.create_task(old.close(), name=f"close-{member.sandbox.id}")
+            member.tag = await lane.channel.consume(
+                queue,
+                functools.partial(self._on_warm, pool, member, lane),
+                arguments={"x-priority": -member.index},
+                on_cancel=functools.partial(self._on_cancelled, pool, member, lane),
+            )
+        except Unavailable:
+            await lane.channel.close()
+            raise
+        lane.channel.closed.add_done_callback(lambda _closed: self._on_cancelled(pool, member, lane))
 
-    def _reattach(self, pool: VersionPool, member: Member) -> None:
-        self._tasks.create_task(self.attach(pool, member), name=f"attach-{member.sandbox.id}")
+    def _on_cancelled(self, pool: VersionPool, member: Member, lane: Lane) -> None:
+        """The broker ended a consumer (the queue's node died, or the queue was deleted) or closed its channel."""
+        if member.lane is lane and self._broker.alive:
+            member.tag = ""
+            self.reattach(pool, member)
+
+    async def _attach_anew(self, pool: VersionPool, member: Member) -> None:
+        """Others may have moved on already, and the queue's node may be back meanwhile."""
+        with contextlib.suppress(Unavailable):
+            self._pool.move(pool, await slots.current_epoch(self._stores.coordination, pool.version.key))
+        await self.attach(pool, member)
+
+    def reattach(self, pool: VersionPool, member: Member) -> None:
+        if not member.retiring and not self._pool.draining:
+            self._tasks.create_task(self._attach_anew(pool, member), name=f"attach-{member.sandbox.id}")
 
     async def detach(self, member: Member) -> None:
+        async with member.attaching:
+            await self._end_consumer(member)
+
+    @staticmethod
+    async def _end_consumer(member: Member) -> None:
         lane = member.lane
         if lane is None or not lane.is_open or not member.tag:
             return
@@ -293,9 +360,12 @@ class Worker:
             await slots.forget_start(self._stores.coordination, invocation.run_id)
             if self._publisher is None:
                 raise Unavailable("no connection to the broker")
-            await self._publisher.publish_confirmed(exchange, routing_key, invocation.payload, properties)
+            try:
+                await self._publisher.publish_confirmed(exchange, routing_key, invocation.payload, properties)
+            except PublishRefused:  # the node of the version's queue died
+                await self._publisher.publish_confirmed(topology.PLACEMENT, "", invocation.payload, properties)
         except HearthError as exc:
-            if delivery.alive:
+            if delivery.ours:
                 delivery.answer(InvocationResult(Outcome.LOST, detail=f"The request could not be handed back: {exc}"))
             return
         delivery.drop()

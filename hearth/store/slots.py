@@ -101,3 +101,11 @@ async def forget_start(store: Store, run_id: str) -> None:
 async def raise_epoch(store: Store, version_key: str, seen: int) -> int:
     """The queue of epoch `seen` can't be declared (its node is down): agree on the next one."""
     return int(await store.run("raise_epoch", keys=[keys.epoch(version_key)], args=[seen, EPOCH_TTL_MS]))
+
+
+async def current_epoch(store: Store, version_key: str) -> int:
+    """The epoch of the version's queue that is in force."""
+    try:
+        return int(await store.redis.get(keys.epoch(version_key)) or 0)
+    except RedisError as exc:
+        raise Unavailable(f"coordination did not answer: {exc}") from exc
