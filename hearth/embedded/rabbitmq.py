@@ -1,6 +1,7 @@
 """A private RabbitMQ node, from the host's rabbitmq-server but sharing nothing with the distribution's service.
 
 Own node name, ports, cookie, configuration, data and log below one folder; own epmd, which ends with the node.
+Several nodes make a cluster (`RabbitMQCluster`): one epmd and one cookie for all, a folder for each.
 AMQP, distribution and epmd listen on the loopback only. One user with a random password, no guest, no plugins.
 The scripts below /usr/lib/rabbitmq are called directly: Debian's command in PATH switches to the user rabbitmq.
 Sources: RabbitMQ's configuration and networking guides; the scripts rabbitmq-env and rabbitmq-server.
@@ -29,6 +30,8 @@ _START_S = 90.0
 _ERL_ARGS = "+sbwt none +sbwtdcpu none +sbwtdio none -start_epmd false -kernel inet_dist_use_interface {127,0,0,1}"
 _TROUBLE = re.compile(r"\[(warning|error|critical|alert|emergency)\]")
 _SCRIPTS = (Path("/usr/lib/rabbitmq/bin/rabbitmq-server"), Path("/usr/lib64/rabbitmq/bin/rabbitmq-server"))
+_CONTROL_S = 60.0
+_NOT_INSTALLED = "RabbitMQ is not installed. Run: sudo apt-get install rabbitmq-server"
 
 
 def server_script() -> Path | None:
@@ -42,23 +45,70 @@ def server_script() -> Path | None:
     return Path(found).resolve()
 
 
+class Epmd:
+    """The Erlang port mapper of private nodes, in the foreground: it ends with us, not on its own."""
+
+    def __init__(self, home: Path, stack: StackFile) -> None:
+        self._home = home
+        self._stack = stack
+        self.process: Process | None = None
+
+    async def start(self) -> None:
+        epmd = shutil.which("epmd")
+        if epmd is None:
+            raise StartFailed(_NOT_INSTALLED)
+        port = self._stack.port("epmd")
+        self.process = await Process.start(
+            "epmd",
+            [epmd, "-port", str(port), "-address", "127.0.0.1"],
+            env={"PATH": _path()},
+            cwd=self._home,
+            on_line=lambda *_: None,
+        )
+        await until_ready(self.process, lambda: _accepts(port), deadline_s=10.0)
+
+    async def stop(self) -> None:
+        if self.process:
+            await self.process.stop(2.0)
+
+
 class RabbitMQ:
-    """One node below `home`. Data survives restarts."""
+    """One node below `home`. Data survives restarts.
+
+    node: its name, also that of its ports in the stack file. peer: a running node whose cluster it joins when it
+    starts for the first time. epmd: a shared one, started and stopped by its owner; None: one of its own.
+    """
 
     name = "broker"
 
-    def __init__(self, home: Path, stack: StackFile, on_line: OnLine) -> None:
+    def __init__(
+        self,
+        home: Path,
+        stack: StackFile,
+        on_line: OnLine,
+        *,
+        node: str = "hearth",
+        peer: str | None = None,
+        cookie: str | None = None,
+        epmd: Epmd | None = None,
+    ) -> None:
         self._home = home
         self._stack = stack
         self._on_line = on_line
+        self._peer = peer
+        self._cookie = cookie
+        self._suffix = "" if node == "hearth" else f"-{node}"
         self._node: Process | None = None
-        self._epmd: Process | None = None
+        self._shared_epmd = epmd
+        self._epmd = epmd or Epmd(home, stack)
+        # localhost: a node's data belong to its name, and a host's name changes (containers, laptops)
+        self.node = f"{node}@localhost"
         self.log = home / "log" / "rabbitmq.log"
 
     @property
     def url(self) -> str:
         password = quote(self._stack.password("broker"), safe="")
-        return f"amqp://{USER}:{password}@127.0.0.1:{self._stack.ports['amqp']}/{VHOST}"
+        return f"amqp://{USER}:{password}@127.0.0.1:{self._stack.ports['amqp' + self._suffix]}/{VHOST}"
 
     @property
     def pid(self) -> int | None:
@@ -66,35 +116,28 @@ class RabbitMQ:
 
     async def start(self) -> None:
         script = server_script()
-        epmd = shutil.which("epmd")
-        if script is None or epmd is None:
-            raise StartFailed("RabbitMQ is not installed. Run: sudo apt-get install rabbitmq-server")
-        ports = {name: self._stack.port(name) for name in ("amqp", "distribution", "epmd")}
-        self._write_files(ports["amqp"])
-        environment = self._environment(ports)
+        if script is None:
+            raise StartFailed(_NOT_INSTALLED)
+        amqp_port, _ = (self._stack.port(f"{kind}{self._suffix}") for kind in ("amqp", "distribution"))
+        self._write_files(amqp_port)
         # In the foreground and before the node: else the node would start a daemon that outlives it.
-        self._epmd = await Process.start(
-            "epmd",
-            [epmd, "-port", str(ports["epmd"]), "-address", "127.0.0.1"],
-            env=environment,
-            cwd=self._home,
-            on_line=lambda *_: None,
-        )
+        if self._shared_epmd is None:
+            await self._epmd.start()
         try:
-            await until_ready(self._epmd, lambda: _accepts(ports["epmd"]), deadline_s=10.0)
             self._node = await Process.start(
-                self.name, [str(script)], env=environment, cwd=self._home, on_line=self._told
+                self.name, [str(script)], env=self._environment(), cwd=self._home, on_line=self._told
             )
-            await until_ready(self._node, lambda: _speaks_amqp(ports["amqp"]), deadline_s=_START_S, log=self.log)
+            await until_ready(self._node, lambda: _speaks_amqp(amqp_port), deadline_s=_START_S, log=self.log)
         except BaseException:
-            await self._epmd.stop(2.0)
+            if self._shared_epmd is None:
+                await self._epmd.stop()
             raise
 
     async def wait(self) -> int:
         """Ends when either the node or its epmd has: one without the other is of no use."""
         assert self._node is not None
-        assert self._epmd is not None
-        ends = [asyncio.ensure_future(process.wait()) for process in (self._node, self._epmd)]
+        assert self._epmd.process is not None
+        ends = [asyncio.ensure_future(process.wait()) for process in (self._node, self._epmd.process)]
         try:
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -108,13 +151,36 @@ class RabbitMQ:
             if self._node:
                 await self._node.stop(grace_s)
         finally:
-            if self._epmd:
-                await self._epmd.stop(2.0)
+            if self._shared_epmd is None:
+                await self._epmd.stop()
 
     def kill(self) -> None:
-        for process in (self._node, self._epmd):
+        own = None if self._shared_epmd else self._epmd.process
+        for process in (self._node, own):
             if process:
                 process.kill()
+
+    async def control(self, *arguments: str) -> str:
+        """What `rabbitmqctl ARGUMENTS` prints about the running node. Raises StartFailed with its message."""
+        script = server_script()
+        assert script is not None, "the node runs"
+        lines: list[str] = []
+        process = await Process.start(
+            "rabbitmqctl",
+            [str(script.with_name("rabbitmqctl")), "--silent", "--node", self.node, *arguments],
+            env=self._environment(),
+            cwd=self._home,
+            on_line=lambda _name, line: lines.append(line),
+        )
+        try:
+            async with asyncio.timeout(_CONTROL_S):
+                status = await process.wait()
+        finally:
+            await process.stop(1.0)
+        text = "\n".join(lines)
+        if status:
+            raise StartFailed(f"rabbitmqctl {' '.join(arguments)}: {text}")
+        return text
 
     def _told(self, name: str, line: str) -> None:
         """Banner and boot messages are in its log file; only trouble is worth a line in ours."""
@@ -147,24 +213,28 @@ class RabbitMQ:
                 "disk_free_limit.absolute = 100MB\n"
             ),
         }
-        if not (self._home / ".erlang.cookie").exists():
-            files[".erlang.cookie"] = secrets.token_hex(20)
+        if self._peer is not None:
+            files["rabbitmq.conf"] += (
+                "cluster_formation.peer_discovery_backend = classic_config\n"
+                f"cluster_formation.classic_config.nodes.1 = {self._peer}\n"
+            )
+        if self._cookie is not None or not (self._home / ".erlang.cookie").exists():
+            files[".erlang.cookie"] = self._cookie or secrets.token_hex(20)
         for name, content in files.items():
             _write_private(self._home / name, content)
         (self._home / ".erlang.cookie").chmod(0o400)
 
-    def _environment(self, ports: dict[str, int]) -> dict[str, str]:
+    def _environment(self) -> dict[str, str]:
         home = self._home
         return {
-            "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+            "PATH": _path(),
             "HOME": str(home),  # where Erlang looks for the cookie
             "LC_ALL": "C.UTF-8",
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "ERL_EPMD_PORT": str(ports["epmd"]),
+            "ERL_EPMD_PORT": str(self._stack.ports["epmd"]),
             "ERL_CRASH_DUMP": str(home / "log" / "erl_crash.dump"),
-            # localhost: a node's data belong to its name, and a host's name changes (containers, laptops)
-            "RABBITMQ_NODENAME": "hearth@localhost",
-            "RABBITMQ_DIST_PORT": str(ports["distribution"]),
+            "RABBITMQ_NODENAME": self.node,
+            "RABBITMQ_DIST_PORT": str(self._stack.ports[f"distribution{self._suffix}"]),
             "RABBITMQ_CONF_ENV_FILE": str(home / "none"),  # not /etc/rabbitmq/rabbitmq-env.conf
             "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(home / "advanced.config"),
@@ -179,6 +249,52 @@ class RabbitMQ:
             # the script then becomes the Erlang VM instead of staying its parent: our signals reach the node
             "RUNNING_UNDER_SYSTEMD": "true",
         }
+
+
+class RabbitMQCluster:
+    """Several private nodes of one cluster on this host, each in a folder of its own below `home`.
+
+    They are started one after the other: the first makes the cluster, the others join it. A node that was killed
+    comes back with its data by `nodes[n].start()`.
+    """
+
+    def __init__(self, home: Path, stack: StackFile, on_line: OnLine, *, count: int = 3) -> None:
+        self._home = home
+        self._epmd = Epmd(home, stack)
+        cookie = secrets.token_hex(20)
+        self.nodes: list[RabbitMQ] = []
+        for number in range(count):
+            name = f"hearth{number}"
+            peer = self.nodes[0].node if self.nodes else None
+            self.nodes.append(
+                RabbitMQ(home / name, stack, on_line, node=name, peer=peer, cookie=cookie, epmd=self._epmd)
+            )
+
+    @property
+    def url(self) -> str:
+        """Every node's URL, as HEARTH_BROKER_URL takes them."""
+        return ",".join(node.url for node in self.nodes)
+
+    async def start(self) -> None:
+        """Return when all nodes are members. Raises StartFailed, with nothing left running."""
+        self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            await self._epmd.start()
+            for node in self.nodes:
+                await node.start()
+        except BaseException:
+            await self.stop(5.0)
+            raise
+
+    async def stop(self, grace_s: float) -> None:
+        try:
+            await asyncio.gather(*(node.stop(grace_s) for node in self.nodes))
+        finally:
+            await self._epmd.stop()
+
+
+def _path() -> str:
+    return os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
 
 
 def _write_private(path: Path, content: str) -> None:
