@@ -24,15 +24,19 @@ _STOP_S = 60.0
 
 
 class PrivateServers:
-    """A context. The URLs are there once it is entered; `log` is what the servers printed."""
+    """A context. The URLs are there once it is entered; `log` is what the servers printed.
+
+    given: HEARTH_* variables of servers that run already and are used instead of own ones.
+    """
 
     broker_url: str
     state_url: str
     coordination_url: str
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, **given: str) -> None:
         self.log = data / "servers.log"
         self.data = data
+        self._given = given
 
     @staticmethod
     def unavailable() -> str:
@@ -45,7 +49,7 @@ class PrivateServers:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "hearth.cli", "serve", "servers"],
-                env=os.environ | {"HEARTH_DATA": str(self.data)},
+                env=os.environ | self._given | {"HEARTH_DATA": str(self.data)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -35,6 +35,8 @@ class PlatformStack:
         self.function_port = free_port(taken=[self.port])
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.logs: dict[str, Path] = {}
+        #: botocore's `retries` of clients that don't set their own; none, so that tests see every error
+        self.retries: dict[str, Any] = {"total_max_attempts": 1}
         self._settings = settings
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._clients: dict[str, Any] = {}
@@ -126,13 +128,14 @@ class PlatformStack:
 
     # --- its API --------------------------------------------------------------------------------------------
     def client(self, service: str, **config: Any) -> Any:
-        """A boto3 client with the development key; retries are off unless `config` (botocore's Config) says so."""
+        """A boto3 client with the development key; `config`: members of botocore's Config."""
         import boto3
         from botocore.config import Config
 
+        config = {"retries": self.retries} | config
         key = f"{service}{sorted(config.items())}"
         if key not in self._clients:
-            options = {"retries": {"total_max_attempts": 1}, "read_timeout": 120, "max_pool_connections": 128} | config
+            options = {"read_timeout": 120, "max_pool_connections": 128} | config
             self._clients[key] = boto3.client(
                 service,
                 endpoint_url=self.endpoint,
