@@ -48,7 +48,7 @@ class Lane:
         await self.channel.close()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Delivery:
     """One message, unacknowledged. It is settled once: answered, or handed back to the broker."""
 

@@ -408,17 +408,20 @@ class Worker:
         while True:
             await pool.has_waiting.wait()  # no deadline: nothing to do until then
             await asyncio.sleep(WATCH_S)
-            now, now_epoch = time.monotonic(), now_ms()
             for version_pool in list(pool.versions.values()):
                 for delivery in list(version_pool.waiting)[version_pool.starting :]:
-                    held_s = now - delivery.received_s
-                    waited_s = (now_epoch - delivery.invocation.placed_at_ms) / 1000 if delivery.placed else held_s
-                    self._longest_wait_s = max(self._longest_wait_s, waited_s)
-                    if waited_s > self._settings.placement_wait_seconds:
-                        version_pool.waiting.remove(delivery)
-                        delivery.answer(InvocationResult(Outcome.THROTTLED, detail="ConcurrentInvocationLimitExceeded"))
-                    elif self._live_workers > 1 and held_s > placement.offer_after_s(waited_s - held_s):
-                        version_pool.waiting.remove(delivery)
-                        await self.hand_back(delivery)
+                    if delivery in version_pool.waiting:  # not taken while another one was handed back
+                        await self._reconsider(version_pool, delivery)
             if not pool.waiting:
                 pool.has_waiting.clear()
+
+    async def _reconsider(self, version_pool: VersionPool, delivery: Delivery) -> None:
+        held_s = time.monotonic() - delivery.received_s
+        waited_s = (now_ms() - delivery.invocation.placed_at_ms) / 1000 if delivery.placed else held_s
+        self._longest_wait_s = max(self._longest_wait_s, waited_s)
+        if waited_s > self._settings.placement_wait_seconds:
+            version_pool.waiting.remove(delivery)
+            delivery.answer(InvocationResult(Outcome.THROTTLED, detail="ConcurrentInvocationLimitExceeded"))
+        elif self._live_workers > 1 and held_s > placement.offer_after_s(waited_s - held_s):
+            version_pool.waiting.remove(delivery)
+            await self.hand_back(delivery)
