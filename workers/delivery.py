@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from hearth.broker import envelope
 from hearth.broker.connection import Channel
 from hearth.model.invocation import Invocation, InvocationResult
+from workers.late_answers import LateAnswers
 
 
 class Lane:
     """A channel and how many of its deliveries are still unanswered. Closed only when none is.
 
-    on_late: gets the answers that came when the channel was gone. None: they are dropped, their callers have
-    learnt from the broker's death that they get none.
+    answers: keeps those that the broker may not have passed on. None: the broker has one node, and with it the
+    callers have lost their connections too.
     """
 
-    def __init__(self, channel: Channel, on_late: Callable[[Delivery, InvocationResult], None] | None = None) -> None:
+    def __init__(self, channel: Channel, answers: LateAnswers | None = None) -> None:
         self.channel = channel
-        self.on_late = on_late
+        self.answers = answers
         self.outstanding = 0
         self._drained: asyncio.Future[None] | None = None
 
@@ -74,7 +74,7 @@ class Delivery:
         With several broker nodes a request whose connection is gone may have been lost with the queue's node, while
         its caller still waits. Nobody else runs what came warm, so we do.
         """
-        return self.lane.is_open or (self.lane.on_late is not None and not self.placed)
+        return self.lane.is_open or (self.lane.answers is not None and not self.placed)
 
     def adopt(self, again: Delivery) -> None:
         """The broker has given us the same request once more: it is that delivery that we now owe an answer."""
@@ -87,8 +87,8 @@ class Delivery:
         lane.settled()
         raw = lane.channel.raw
         if not raw.is_open:
-            if lane.on_late is not None and self.reply_to is not None:
-                lane.on_late(self, result)
+            if lane.answers is not None and self.reply_to is not None:
+                lane.answers.late(self, result)
             return
         body = result.payload
         if self.reply_to is None:
@@ -98,6 +98,8 @@ class Delivery:
             body = self._publish_parts(lane.channel, body)
         raw.basic_ack(self.tag)
         raw.basic_publish("", self.reply_to, body, envelope.result_properties(result, self.correlation_id))
+        if lane.answers is not None:
+            lane.answers.sent(self, result)
 
     def answer_late(self, channel: Channel, result: InvocationResult) -> None:
         """Reply on another channel: there is nothing to acknowledge any more."""

@@ -158,7 +158,7 @@ class Pool:
     def offer(self, pool: VersionPool, delivery: Delivery, member: Member | None = None) -> None:
         """A request has come: to `member`'s own consumer, or as a placement."""
         self.move(pool, delivery.invocation.epoch)
-        if delivery.redelivered and (held := self._held(pool, delivery)) is not None:
+        if delivery.redelivered and (held := self.held_here(pool, delivery)) is not None:
             held.adopt(delivery)  # the connection was lost, not we
             return
         if delivery.redelivered and not delivery.placed:
@@ -175,11 +175,15 @@ class Pool:
         self.has_waiting.set()
         self.rebalance()
 
-    def _held(self, pool: VersionPool, delivery: Delivery) -> Delivery | None:
+    def deliveries(self, pool: VersionPool) -> Iterator[Delivery]:
+        """What runs or waits here."""
+        yield from (member.busy_with for member in pool.members if member.busy_with is not None)
+        yield from pool.waiting
+
+    def held_here(self, pool: VersionPool, delivery: Delivery) -> Delivery | None:
         """The same request, if it runs or waits here."""
-        held = [*(member.busy_with for member in pool.members), *pool.waiting]
         run_id = delivery.invocation.run_id
-        return next((one for one in held if one is not None and one.invocation.run_id == run_id), None)
+        return next((one for one in self.deliveries(pool) if one.invocation.run_id == run_id), None)
 
     def move(self, pool: VersionPool, epoch: int) -> None:
         """If `epoch` is newer than the pool's: all its sandboxes move on to that epoch's queue."""

@@ -21,6 +21,7 @@ from typing import Any
 from hearth.broker import envelope, topology
 from hearth.broker.connection import Broker, Channel, ChannelClosed, PublishRefused
 from hearth.broker.control import Change, ControlBus
+from hearth.broker.node_loss import NodeLoss
 from hearth.clock import now_ms
 from hearth.errors import HearthError, Unavailable
 from hearth.model.function import FunctionVersion
@@ -30,6 +31,7 @@ from hearth.store import Stores, keys, slots
 from hearth.store import workers as register
 from workers import placement
 from workers.delivery import Delivery, Lane
+from workers.late_answers import LateAnswers
 from workers.member import Member
 from workers.pool import Pool, VersionPool
 from workers.sandbox.sandbox import Sandbox
@@ -84,8 +86,8 @@ class Worker:
         self._placements: Lane | None = None
         self._placement_tags: list[str] = []
         self._publisher: Channel | None = None
-        #: answers that wait for the connection to come back
-        self._late: list[tuple[Delivery, InvocationResult]] = []
+        self._late_answers = LateAnswers()
+        self._node_loss = NodeLoss(broker, self._on_node_loss)
         self._live_workers = 1
         #: of a request for which no sandbox starts, since the last heartbeat
         self._longest_wait_s = 0.0
@@ -108,6 +110,7 @@ class Worker:
             self._broker.on_down.append(self._on_down)
             for opening in (self._open_publisher, self._open_placements, self._attach_all):
                 await self._broker.when_up(opening)
+            await self._node_loss.start()
             control = ControlBus(self._broker)
             await control.start(self._on_change)
             beating = tasks.create_task(self._heartbeats(), name="heartbeat")
@@ -149,13 +152,12 @@ class Worker:
         await topology.declare_shared(channel)
         await channel.confirm_publishes()
         self._publisher = channel
-        late, self._late = self._late, []
-        for delivery, result in late:
-            self._answer_late(delivery, result)
+        if channel.replicated:
+            self._late_answers.open(channel)
         return channel
 
     async def _open_placements(self) -> Channel:
-        lane = Lane(await self._broker.channel(prefetch=self._capacity + WAITING_ALLOWANCE), self._on_late)
+        lane = Lane(await self._broker.channel(prefetch=self._capacity + WAITING_ALLOWANCE), self._answers)
         self._placements, self._placement_tags = lane, []
         wait_ms = int(self._settings.placement_wait_seconds * 1000)
         on_placement = functools.partial(self._on_placement, lane)
@@ -177,18 +179,41 @@ class Worker:
 
     def _on_down(self) -> None:
         self._pool.forget_dead()
+        if self._broker.replicated:
+            self._late_answers.lost()
+            self._on_node_loss()
 
+    # --- a broker node's death --------------------------------------------------------------------------------
     @property
-    def _on_late(self) -> Callable[[Delivery, InvocationResult], None] | None:
+    def _answers(self) -> LateAnswers | None:
         """With one broker node, a lost connection means that the callers have lost theirs."""
-        return self._answer_late if self._broker.replicated else None
+        return self._late_answers if self._broker.replicated else None
 
-    def _answer_late(self, delivery: Delivery, result: InvocationResult) -> None:
-        """The request's channel is gone: its caller may be waiting all the same, connected to another node."""
-        if self._publisher is not None and self._publisher.is_open:
-            delivery.answer_late(self._publisher, result)
-        elif delivery.invocation.gives_up_at_ms > now_ms():
-            self._late.append((delivery, result))
+    def _on_node_loss(self) -> None:
+        """Callers will send again what they wait for: say what is here."""
+        self._tasks.create_task(self._mark_held(), name="mark-held")
+
+    async def _mark_held(self) -> None:
+        pools = self._pool.versions.values()
+        held = [one.invocation.run_id for pool in pools for one in self._pool.deliveries(pool)]
+        with contextlib.suppress(Unavailable):  # without marks a request may run twice
+            await slots.mark_started(self._stores.coordination, self.id, held)
+
+    async def _place_again(self, pool: VersionPool, delivery: Delivery) -> None:
+        """A second copy of a request: it runs only if no worker has the first."""
+        run_id = delivery.invocation.run_id
+        try:
+            owner, lives = await slots.claim_start(self._stores.coordination, self.id, run_id)
+        except Unavailable as exc:
+            delivery.answer(InvocationResult(Outcome.LOST, detail=f"Whether it runs can't be told: {exc}"))
+            return
+        if owner != self.id and not lives:
+            delivery.answer(InvocationResult(Outcome.LOST, detail="The worker that ran this invocation died."))
+        elif owner != self.id or self._pool.held_here(pool, delivery) is not None:
+            delivery.drop()  # whoever has it answers
+        else:
+            delivery.invocation = replace(delivery.invocation, again=False)
+            self._pool.offer(pool, delivery)
 
     def _delivery(self, lane: Lane, method: Any, properties: Any, body: bytes, *, placed: bool) -> Delivery | None:
         lane.outstanding += 1
@@ -224,7 +249,7 @@ class Worker:
             delivery.invocation = replace(delivery.invocation, placed_at_ms=now_ms())
         version = self._versions.get(delivery.invocation.version_key)
         if version is not None:
-            self._pool.offer(self._pool.pool_of(version), delivery)
+            self._place(self._pool.pool_of(version), delivery)
         else:
             self._tasks.create_task(self._place_unknown(delivery), name="load-version")
 
@@ -242,7 +267,13 @@ class Worker:
         if self._pool.draining:
             await self.hand_back(delivery)
         else:
-            self._pool.offer(self._pool.pool_of(version), delivery)
+            self._place(self._pool.pool_of(version), delivery)
+
+    def _place(self, pool: VersionPool, delivery: Delivery) -> None:
+        if delivery.invocation.again:
+            self._tasks.create_task(self._place_again(pool, delivery), name="place-again")
+        else:
+            self._pool.offer(pool, delivery)
 
     def _on_change(self, change: Change) -> None:
         if change.retired_key:
@@ -268,12 +299,12 @@ class Worker:
 
     async def attach(self, pool: VersionPool, member: Member) -> None:
         async with member.attaching:
-            while self._broker.alive and not member.retiring and not member.consumes(pool.epoch):
+            while self._broker.alive and not member.retiring and not member.consumes(epoch := pool.epoch):
                 try:
-                    await self._consume(pool, member)
+                    await self._consume(pool, member, epoch)
                 except ChannelClosed as exc:
                     if exc.reply_code == NOT_FOUND:
-                        await self._raise_epoch(pool)
+                        await self._raise_epoch(pool, epoch)
                     else:
                         log.warning("no consumer", extra={"action": "attach_failed", "reason": str(exc)})
                         await asyncio.sleep(ATTACH_PAUSE_S)
@@ -281,21 +312,21 @@ class Worker:
                     log.warning("no consumer", extra={"action": "attach_failed", "reason": str(exc)})
                     await asyncio.sleep(ATTACH_PAUSE_S)
 
-    async def _raise_epoch(self, pool: VersionPool) -> None:
-        """The queue's home node is down: everybody moves on to the next epoch's queue."""
+    async def _raise_epoch(self, pool: VersionPool, seen: int) -> None:
+        """The home node of that epoch's queue is down: everybody moves on to the next one's."""
         try:
-            epoch = await slots.raise_epoch(self._stores.coordination, pool.version.key, pool.epoch)
+            epoch = await slots.raise_epoch(self._stores.coordination, pool.version.key, seen)
         except Unavailable as exc:
             log.warning("epoch not raised", extra={"action": "epoch_failed", "reason": str(exc)})
             await asyncio.sleep(ATTACH_PAUSE_S)
         else:
             self._pool.move(pool, epoch)
 
-    async def _consume(self, pool: VersionPool, member: Member) -> None:
+    async def _consume(self, pool: VersionPool, member: Member, epoch: int) -> None:
         """A new channel and consumer for the member; the old one, if any, ends."""
         await self._end_consumer(member)
-        old, epoch = member.lane, pool.epoch
-        lane = Lane(await self._broker.channel(prefetch=1), self._on_late)
+        old = member.lane
+        lane = Lane(await self._broker.channel(prefetch=1), self._answers)
         try:
             queue = await topology.declare_invoke(lane.channel, pool.version.key, epoch)
             member.lane, member.epoch = lane, epoch
@@ -316,6 +347,7 @@ class Worker:
         """The broker ended a consumer (the queue's node died, or the queue was deleted) or closed its channel."""
         if member.lane is lane and self._broker.alive:
             member.tag = ""
+            self._node_loss.announce()
             self.reattach(pool, member)
 
     async def _attach_anew(self, pool: VersionPool, member: Member) -> None:

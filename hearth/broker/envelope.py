@@ -4,7 +4,7 @@ The body is the payload's raw bytes, never wrapped. Everything else is a propert
 would hold its default is left out: fewer bytes, and the codec's cost is per header.
 
 request  message_id request id · correlation_id the caller's own · reply_to · type invocation type · content_type
-         headers: family key arn until [epoch trace context tail attempt placed]
+         headers: family key arn until [epoch trace context tail attempt placed again]
 reply    correlation_id · type outcome, or "part" for a piece of a large body that others follow · content_type
          headers: version [detail epoch log billed cold]
 """
@@ -44,6 +44,8 @@ def invocation_properties(
         headers["attempt"] = invocation.attempt
     if invocation.placed_at_ms:
         headers["placed"] = invocation.placed_at_ms
+    if invocation.again:
+        headers["again"] = True
     return BasicProperties(
         content_type=invocation.content_type,
         headers=headers,
@@ -73,6 +75,7 @@ def read_invocation(properties: BasicProperties, body: bytes) -> Invocation:
         tail=get("tail", False),
         attempt=get("attempt", 1),
         placed_at_ms=get("placed", 0),
+        again=get("again", False),
     )
 
 

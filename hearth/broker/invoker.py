@@ -1,9 +1,10 @@
 """The Invoker over RabbitMQ: publish with a direct reply-to address, match replies by correlation id.
 
 With one broker node a request is lost only together with the connection, and then its caller is told at once. With
-several, a request can be on its way to a queue whose node dies: so the channel confirms there, and what the broker
-says it could not deliver goes to placement, which is a quorum queue. On the rare occasion that the dying queue had
-already delivered it, it runs twice, and the first answer counts.
+several, a request can be on its way through a node that dies. So the channel confirms there, and what the broker says
+it could not deliver goes to placement, which is a quorum queue. What it had taken may be lost all the same: a moment
+after the word that a node died, what is still unanswered is sent again, marked so that it runs only if no worker
+holds the first copy.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pika.exceptions import AMQPError
 
 from hearth.broker import envelope, topology
 from hearth.broker.connection import Broker, Channel
+from hearth.broker.node_loss import NodeLoss
 from hearth.clock import Deadline
 from hearth.errors import InvocationTimedOut, Unavailable
 from hearth.model.invocation import Invocation, InvocationResult, Outcome
@@ -26,13 +28,15 @@ REPLY_TO = "amq.rabbitmq.reply-to"
 #: pause before a request that the broker could not take is published once more; then twice that, ...
 RETRY_S = 0.05
 MAX_TRIES = 6
+#: from the word that a node died until requests are sent again: workers answer late, or mark what they hold, meanwhile
+GRACE_S = 1.5
 REFUSED = "The broker could not take the request."
 
 
 class _Pending:
     """One awaited reply; a large one arrives in parts."""
 
-    __slots__ = ("body", "future", "parts", "properties", "tries")
+    __slots__ = ("body", "future", "parts", "properties", "sent_s", "tries")
 
     def __init__(self, future: asyncio.Future[InvocationResult], properties: pika.BasicProperties, body: bytes) -> None:
         self.future = future
@@ -40,6 +44,7 @@ class _Pending:
         self.body = body
         self.parts: list[bytes] | None = None
         self.tries = 1
+        self.sent_s = 0.0
 
 
 class BrokerInvoker:
@@ -59,6 +64,7 @@ class BrokerInvoker:
     async def start(self) -> None:
         self._broker.on_down.append(self._on_down)
         await self._broker.when_up(self._open)
+        await NodeLoss(self._broker, self._on_node_loss).start()
 
     async def _open(self) -> Channel:
         channel = await self._broker.channel()
@@ -121,6 +127,7 @@ class BrokerInvoker:
         if channel.replicated:
             self._published += 1
             self._unconfirmed[self._published] = pending
+            pending.sent_s = asyncio.get_running_loop().time()
 
     def _on_confirm(self, number: int, multiple: bool, taken: bool) -> None:
         waiting = self._unconfirmed
@@ -145,6 +152,16 @@ class BrokerInvoker:
             self._publish(pending, topology.PLACEMENT, "")
         except Unavailable as exc:
             pending.future.set_result(InvocationResult(Outcome.LOST, detail=str(exc)))
+
+    def _on_node_loss(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(GRACE_S, self._ask_again, loop.time())
+
+    def _ask_again(self, lost_s: float) -> None:
+        for pending in list(self._pending.values()):
+            if pending.sent_s < lost_s and not pending.future.done():
+                pending.properties.headers = {**(pending.properties.headers or {}), "again": True}
+                self._publish_again(pending)
 
     def _on_return(self, correlation_id: str) -> None:
         """No queue at all took it."""

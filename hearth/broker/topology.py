@@ -25,6 +25,7 @@ PLACEMENT = "hearth.placement"
 EXPIRED = "hearth.expired"
 UNPLACEABLE = "hearth.unplaceable"
 CONTROL = "hearth.control"
+NODE_LOSS = "hearth.node-loss"
 
 EXPIRED_QUEUE = "expired"
 UNPLACEABLE_QUEUE = "unplaceable"
@@ -119,6 +120,17 @@ async def declare_worker(channel: Channel, worker_id: str) -> str:
 
 async def declare_control(channel: Channel) -> str:
     """A queue of this connection's own on the control fanout."""
+    return await _declare_own(channel, CONTROL)
+
+
+async def declare_node_loss(channel: Channel) -> str:
+    """A queue of this connection's own that hears of broker nodes that died."""
+    await channel.declare_exchange(NODE_LOSS, "fanout")
+    return await _declare_own(channel, NODE_LOSS)
+
+
+async def _declare_own(channel: Channel, exchange: str) -> str:
+    """Exclusive: it lives on the connection's own node and goes with the connection."""
     queue = await channel.declare_queue("", durable=False, exclusive=True)
-    await channel.bind(queue, CONTROL)
+    await channel.bind(queue, exchange)
     return queue

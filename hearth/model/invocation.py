@@ -37,6 +37,8 @@ class Invocation:
     attempt: int = 1
     #: epoch ms of the first placement; survives being offered back. 0: not placed yet
     placed_at_ms: int = 0
+    #: a second copy, sent because the first may have died with a broker node: it runs only if nobody has that one
+    again: bool = False
 
     @property
     def run_id(self) -> str:

@@ -7,10 +7,13 @@ granted until every worker has had one heartbeat's time to report what it runs.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from redis.exceptions import RedisError
 
+from hearth.clock import now_ms
 from hearth.errors import Unavailable
 from hearth.model.function import FunctionVersion
 from hearth.store import keys
@@ -96,6 +99,30 @@ async def forget_start(store: Store, run_id: str) -> None:
         await store.redis.delete(keys.started(run_id))
     except RedisError as exc:
         raise Unavailable(f"coordination did not answer: {exc}") from exc
+
+
+async def mark_started(store: Store, worker_id: str, run_ids: Iterable[str]) -> None:
+    """This worker holds these requests, or has run them: a second copy must not run elsewhere."""
+    pipe = store.redis.pipeline(transaction=False)
+    for run_id in run_ids:
+        pipe.set(keys.started(run_id), worker_id, nx=True, px=STARTED_TTL_MS)
+    try:
+        await pipe.execute()
+    except RedisError as exc:
+        raise Unavailable(f"coordination did not answer: {exc}") from exc
+
+
+async def claim_start(store: Store, worker_id: str, run_id: str) -> tuple[str, bool]:
+    """Mark the request as this worker's unless it is another's: (whose it is, whether that worker lives)."""
+    try:
+        raw: Any = await store.redis.set(keys.started(run_id), worker_id, nx=True, get=True, px=STARTED_TTL_MS)
+        owner = worker_id if raw is None else raw.decode()
+        if owner == worker_id:
+            return owner, True
+        expiry_ms = await store.redis.zscore(keys.WORKERS, owner)
+    except RedisError as exc:
+        raise Unavailable(f"coordination did not answer: {exc}") from exc
+    return owner, expiry_ms is not None and expiry_ms > now_ms()
 
 
 async def raise_epoch(store: Store, version_key: str, seen: int) -> int:
