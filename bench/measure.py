@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.bare_pipe.pipe import BarePipe
+from bench.celery_rpc.peer import CeleryPeer
 from bench.cpu import cpu_seconds, spent_between
 from bench.hearth_platform import Platform
 from bench.load import Load, Request, run_load
-from bench.report import BARE, HEARTH, ColdStarts, Measured
+from bench.report import BARE, CELERY, HEARTH, ColdStarts, Measured
 
 #: distinct, so that no side can profit from having seen a request before
 PAYLOADS = [b'{"number": %d, "text": "%s"}' % (number, b"x" * 64) for number in range(256)]
@@ -24,17 +25,25 @@ def function_name(concurrency: int) -> str:
 class Bench:
     """Everything that runs, and how it is measured."""
 
-    def __init__(self, bare: BarePipe, platform: Platform, servers: Mapping[str, int]) -> None:
+    def __init__(
+        self, bare: BarePipe, celery: CeleryPeer | None, platform: Platform, servers: Mapping[str, int]
+    ) -> None:
         self._bare = bare
+        self._celery = celery
         self._platform = platform
         self._servers = servers
 
     async def measure(self, target: str, concurrency: int, round_number: int, seconds: float) -> Measured:
         """One target under one load. Signatures are made before the clock starts."""
-        roots = {**self._servers, **(self._bare.roots(concurrency) if target == BARE else self._platform.roots())}
-        requests = self._requests(target, concurrency)
-        before = cpu_seconds(roots)
-        load = await self._load(target, requests, concurrency, seconds=seconds)
+        roots = {**self._servers, **self._roots(target, concurrency)}
+        if target == CELERY:
+            assert self._celery is not None
+            before = cpu_seconds(roots)
+            load = await self._celery.load(concurrency, seconds)
+        else:
+            requests = self._requests(target, concurrency)
+            before = cpu_seconds(roots)
+            load = await self._load(target, requests, concurrency, seconds=seconds)
         spent = spent_between(before, cpu_seconds(roots))
         answers = max(1, len(load.latencies_ns))
         return Measured(
@@ -57,6 +66,17 @@ class Bench:
         requests = self._platform.requests(function, PAYLOADS)
         load = await self._load(HEARTH, requests, 1, count=count)
         return await self.cold_starts(function, 1, len(load.latencies_ns)), load.errors
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        return (BARE, HEARTH) if self._celery is None else (BARE, HEARTH, CELERY)
+
+    def _roots(self, target: str, concurrency: int) -> Mapping[str, int]:
+        if target == BARE:
+            return self._bare.roots(concurrency)
+        if target == CELERY and self._celery is not None:
+            return self._celery.roots(concurrency)
+        return self._platform.roots()
 
     def _requests(self, target: str, concurrency: int) -> list[Request]:
         if target == BARE:

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-BARE, HEARTH = "bare", "hearth"
-#: (figure, in flight) -> the ratio hearth/bare to reach; throughput at least, latency at most
-GOALS = {("throughput", 8): 0.8, ("p50_ms", 1): 1.35}
+BARE, HEARTH, CELERY = "bare", "hearth", "celery"
+NAMES = {BARE: "bare pipe", HEARTH: "Hearth", CELERY: "Celery"}
+#: (figure, in flight, other) -> the ratio hearth/other to reach; throughput at least, latency at most
+GOALS = {("throughput", 8, BARE): 0.8, ("p50_ms", 1, BARE): 1.35, ("throughput", 8, CELERY): 2.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """hearth/bare of one figure, each within one round, over the rounds."""
+    """hearth/other of one figure, each within one round, over the rounds."""
 
     lowest: float
     median: float
@@ -54,13 +55,13 @@ class ColdStarts:
         return max(0, self.sandboxes - self.concurrency)
 
 
-def ratio(measured: Iterable[Measured], concurrency: int, figure: str) -> Ratio:
-    """Compares only what ran in the same round, so that a slow minute of the machine hits both sides."""
+def ratio(measured: Iterable[Measured], concurrency: int, figure: str, to: str = BARE) -> Ratio:
+    """hearth/`to`. Compares only what ran in the same round, so that a slow minute of the machine hits both sides."""
     by_round: dict[int, dict[str, float]] = {}
     for one in measured:
         if one.concurrency == concurrency:
             by_round.setdefault(one.round, {})[one.target] = getattr(one, figure)
-    ratios = [both[HEARTH] / both[BARE] for both in by_round.values()]
+    ratios = [one[HEARTH] / one[to] for one in by_round.values()]
     return Ratio(min(ratios), median(ratios), max(ratios))
 
 
@@ -69,8 +70,11 @@ def summary(measured: Sequence[Measured], cold_starts: Sequence[ColdStarts]) -> 
     return {
         "rounds": [asdict(one) for one in measured],
         "ratios": {
-            str(concurrency): {figure: asdict(ratio(measured, concurrency, figure)) for figure in _FIGURES}
-            for concurrency in _concurrencies(measured)
+            other: {
+                str(concurrency): {figure: asdict(ratio(measured, concurrency, figure, other)) for figure in _FIGURES}
+                for concurrency in _concurrencies(measured)
+            }
+            for other in _others(measured)
         },
         "cold_starts": [{**asdict(one), "spurious": one.spurious} for one in cold_starts],
     }
@@ -86,19 +90,20 @@ def tables(measured: Sequence[Measured], cold_starts: Sequence[ColdStarts]) -> s
 
 
 def _speed_table(measured: Sequence[Measured]) -> str:
+    others = _others(measured)
     rows = []
     for concurrency in _concurrencies(measured):
         for figure, name in zip(_FIGURES, ("throughput, 1/s", "p50, ms", "p99, ms"), strict=True):
-            bare, hearth = (_median(measured, target, concurrency, figure) for target in (BARE, HEARTH))
             digits = 0 if figure == "throughput" else 2
-            compared = ratio(measured, concurrency, figure)
-            rows.append([concurrency, name, f"{bare:.{digits}f}", f"{hearth:.{digits}f}", compared])
-    return _table(["in flight", "median of rounds", "bare pipe", "Hearth", "Hearth / bare: min – median – max"], rows)
+            medians = [f"{_median(measured, one, concurrency, figure):.{digits}f}" for one in (HEARTH, *others)]
+            rows.append([concurrency, name, *medians, *(ratio(measured, concurrency, figure, one) for one in others)])
+    heads = ["in flight", "median of rounds", *(NAMES[one] for one in (HEARTH, *others))]
+    return _table([*heads, *(f"Hearth / {NAMES[one]}: min – median – max" for one in others)], rows)
 
 
 def _cpu_table(measured: Sequence[Measured]) -> str:
     concurrencies = _concurrencies(measured)
-    columns = [(concurrency, target) for concurrency in concurrencies for target in (BARE, HEARTH)]
+    columns = [(concurrency, target) for concurrency in concurrencies for target in (HEARTH, *_others(measured))]
     kinds = sorted({kind for one in measured for kind in one.cpu_us})
     rows = [[kind, *(_cpu(measured, target, concurrency, kind) for concurrency, target in columns)] for kind in kinds]
     rows.append(["**all**", *(_cpu(measured, target, concurrency, None) for concurrency, target in columns)])
@@ -121,13 +126,18 @@ def _cold_table(cold_starts: Sequence[ColdStarts]) -> str:
 
 def _goal_lines(measured: Sequence[Measured]) -> str:
     lines = []
-    for (figure, concurrency), goal in GOALS.items():
-        if concurrency in _concurrencies(measured):
-            reached = ratio(measured, concurrency, figure).median
+    for (figure, concurrency, other), goal in GOALS.items():
+        if concurrency in _concurrencies(measured) and other in _others(measured):
+            reached = ratio(measured, concurrency, figure, other).median
             met = reached >= goal if figure == "throughput" else reached <= goal
             word = "reached" if met else "missed"
-            lines.append(f"- {figure} at {concurrency}: {reached:.2f} × bare, goal {goal} ×: {word}")
+            lines.append(f"- {figure} at {concurrency}: {reached:.2f} × {NAMES[other]}, goal {goal} ×: {word}")
     return "\n".join(lines)
+
+
+def _others(measured: Iterable[Measured]) -> list[str]:
+    """What the platform is compared with."""
+    return [target for target in (BARE, CELERY) if any(one.target == target for one in measured)]
 
 
 def _concurrencies(measured: Iterable[Measured]) -> list[int]:

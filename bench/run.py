@@ -1,9 +1,9 @@
-"""`make bench`: warm invokes through the platform with everything on, against a bare pipe of the same parts.
+"""`make bench`: warm invokes through the platform with everything on, against a bare pipe of the same parts and Celery.
 
-Both run on the same broker, with the same function, interpreter and runtime client, with one gateway process and
-one worker process each. In every round they are measured one after the other at each concurrency, in alternating
-order, and compared within the round: what else the machine does then hits both. Everything it starts is private
-and ends with it.
+All run on the same broker with the same function. Platform and bare pipe have the same interpreter and runtime
+client, one gateway process and one worker process each; Celery has one caller, and a process for each call in flight.
+In every round they are measured one after the other at each concurrency, in alternating order, and compared within
+the round: what else the machine does then hits all. Everything it starts is private and ends with it.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ sys.path.insert(0, str(ROOT))
 from bench import environment, report  # noqa: E402
 from bench.bare_pipe.pipe import BarePipe  # noqa: E402
 from bench.bare_pipe.runtime import chosen, plain_command  # noqa: E402
+from bench.celery_rpc import peer as celery_rpc  # noqa: E402
 from bench.hearth_platform import Platform  # noqa: E402
 from bench.measure import Bench, function_name  # noqa: E402
-from bench.report import BARE, HEARTH, ColdStarts, Measured  # noqa: E402
+from bench.report import HEARTH, ColdStarts, Measured  # noqa: E402
 from hearth.embedded.process import StartFailed  # noqa: E402
 from hearth.embedded.servers import Servers  # noqa: E402
 from hearth.embedded.stackfile import AlreadyRunning, StackFile  # noqa: E402
@@ -89,8 +90,14 @@ async def start(stack: AsyncExitStack) -> tuple[Bench, Platform, Runtime, Settin
     command = plain_command(runtime, FUNCTION)
     bare = await stack.enter_async_context(BarePipe(settings.broker_url, CONCURRENCIES, command, on_line))
     platform = await stack.enter_async_context(Platform(settings, on_line))
+    celery = None
+    if celery_rpc.installed():
+        say("starting Celery")
+        celery = await stack.enter_async_context(celery_rpc.CeleryPeer(settings.broker_url, CONCURRENCIES, on_line))
+    else:
+        say("without Celery, which is not installed: pip install -e '.[bench]'")
     pids = {unit.name: unit.pid for unit in units if unit.pid is not None}
-    return Bench(bare, platform, pids), platform, runtime, settings
+    return Bench(bare, celery, platform, pids), platform, runtime, settings
 
 
 def clear_data() -> None:
@@ -101,11 +108,11 @@ def clear_data() -> None:
 
 
 async def measure_rounds(bench: Bench, rounds: int, seconds: float) -> list[Measured]:
-    """Every target at every concurrency in every round, the order of the two alternating."""
+    """Every target at every concurrency in every round, their order alternating."""
     measured = []
     for number in range(1, rounds + 1):
         for concurrency in CONCURRENCIES:
-            for target in (BARE, HEARTH) if number % 2 else (HEARTH, BARE):
+            for target in bench.targets if number % 2 else reversed(bench.targets):
                 one = await bench.measure(target, concurrency, number, seconds)
                 say(f"round {number}: {target} at {concurrency}: {one.throughput:.0f}/s, p50 {one.p50_ms:.2f} ms")
                 measured.append(one)
@@ -121,9 +128,7 @@ async def run(options: argparse.Namespace) -> int:
         await platform.deploy(CLOSED_LOOP, FUNCTION, runtime.family)
         for concurrency in CONCURRENCIES:
             await platform.deploy(function_name(concurrency), FUNCTION, runtime.family)
-            warm_up += [
-                await bench.measure(target, concurrency, 0, WARM_UP_S[concurrency]) for target in (BARE, HEARTH)
-            ]
+            warm_up += [await bench.measure(target, concurrency, 0, WARM_UP_S[concurrency]) for target in bench.targets]
         measured = await measure_rounds(bench, options.rounds, options.seconds)
         say(f"closed loop of {options.serial} invokes")
         closed_loop, errors = await bench.closed_loop(CLOSED_LOOP, options.serial)

@@ -11,7 +11,7 @@ import pytest
 
 from bench.cpu import SANDBOX, cpu_seconds, spent_between
 from bench.load import Load, plain_requests, run_load
-from bench.report import BARE, HEARTH, ColdStarts, Measured, Ratio, ratio, summary, tables
+from bench.report import BARE, CELERY, HEARTH, ColdStarts, Measured, Ratio, ratio, summary, tables
 
 
 def a_measurement(target: str, round_number: int, throughput: float, concurrency: int = 8) -> Measured:
@@ -37,17 +37,24 @@ def test_ratios_compare_within_a_round() -> None:
 def test_tables_name_figures_cpu_cold_starts_and_a_missed_goal() -> None:
     rounds = [*ROUNDS, a_measurement(BARE, 1, 1000, 1), a_measurement(HEARTH, 1, 500, 1)]
     text = tables(rounds, [ColdStarts("bench-8", 8, 300, 9)])
-    assert "| 8 | throughput, 1/s | 1000 | 700 | 0.70 – **0.80** – 0.90 |" in text
+    assert "| 8 | throughput, 1/s | 700 | 1000 | 0.70 – **0.80** – 0.90 |" in text
     assert "| broker | 200 | 200 | 200 | 200 |" in text
     assert "| bench-8 | 8 | 300 | 9 | 1 |" in text
-    assert "- throughput at 8: 0.80 × bare, goal 0.8 ×: reached" in text
-    assert "- p50_ms at 1: 2.00 × bare, goal 1.35 ×: missed" in text
+    assert "- throughput at 8: 0.80 × bare pipe, goal 0.8 ×: reached" in text
+    assert "- p50_ms at 1: 2.00 × bare pipe, goal 1.35 ×: missed" in text
+
+
+def test_celery_is_compared_within_its_round_and_against_its_own_goal() -> None:
+    rounds = [*ROUNDS, a_measurement(CELERY, 1, 200), a_measurement(CELERY, 2, 300), a_measurement(CELERY, 3, 350)]
+    text = tables(rounds, [])
+    assert "| 8 | throughput, 1/s | 700 | 1000 | 300 | 0.70 – **0.80** – 0.90 | 1.50 – **2.00** – 4.00 |" in text
+    assert "- throughput at 8: 2.00 × Celery, goal 2.0 ×: reached" in text
 
 
 def test_summary_holds_every_round_and_the_ratios() -> None:
     content = summary(ROUNDS, [])
     assert len(content["rounds"]) == 6
-    assert content["ratios"]["8"]["throughput"] == {"lowest": 0.7, "median": 0.8, "highest": 0.9}
+    assert content["ratios"][BARE]["8"]["throughput"] == {"lowest": 0.7, "median": 0.8, "highest": 0.9}
 
 
 def test_percentiles_are_nearest_ranks() -> None:
