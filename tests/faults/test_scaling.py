@@ -6,7 +6,9 @@ import json
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from tests.faults.conftest import Start
@@ -35,11 +37,15 @@ def actions(stack: PlatformStack) -> Counter[str]:
     return Counter(str(record.get("action")) for record in records(stack))
 
 
-def wait_for_workers(stack: PlatformStack, count: int, *, within_s: float = 60.0) -> None:
-    until = time.monotonic() + within_s
-    while len(stack.pids("worker")) != count:
-        assert time.monotonic() < until, f"{len(stack.pids('worker'))} workers instead of {count}\n{stack.tails()}"
-        time.sleep(0.2)
+def wait_for(condition: Callable[[], bool], stack: PlatformStack) -> None:
+    until = time.monotonic() + 60.0
+    while not condition():
+        assert time.monotonic() < until, stack.tails()
+        time.sleep(0.1)
+
+
+def wait_for_workers(stack: PlatformStack, count: int) -> None:
+    wait_for(lambda: len(stack.pids("worker")) == count, stack)
 
 
 class Trickle:
@@ -88,27 +94,50 @@ def test_workers_follow_the_load_up_and_down_and_no_request_fails(start: Start) 
     assert {record["status"] for record in records(stack) if record.get("action") == "worker_drained"} == {0}
 
 
-def test_worker_that_is_no_longer_needed_finishes_what_it_runs_beyond_drain_seconds(start: Start) -> None:
-    stack = start(workers=1, max_workers=2, max_sandboxes=8, scale_down_seconds=0.5, drain_seconds=1)
-    function = stack.deploy(None, SLEEPER, Timeout=60)
-    # four on the first worker, two on the one that is then started; at the end one long run on each
-    lengths = [25.0, 8.0, 8.0, 8.0, 25.0, 8.0]
+#: runs until a file is there; only possible without isolation, which is not what is tested here
+WAITER = """
+import os, time
+
+def handler(event, context):
+    open(os.path.join(event["folder"], f"running-{event['i']}"), "w").close()
+    while not os.path.exists(os.path.join(event["folder"], event["until"])):
+        time.sleep(0.05)
+    return event["i"]
+"""
+
+
+def test_worker_that_is_no_longer_needed_finishes_what_it_runs_beyond_drain_seconds(
+    start: Start, tmp_path: Path
+) -> None:
+    stack = start(
+        workers=1, max_workers=2, max_sandboxes=8, scale_down_seconds=0.5, drain_seconds=1, isolation="process"
+    )
+    function = stack.deploy(None, WAITER, Timeout=120)
+    # four on the first worker, two on the one that is added for them; then one is left on each
+    until = ["later", "soon", "soon", "soon", "later", "soon"]
     stack.client("lambda")
-    with ThreadPoolExecutor(len(lengths)) as threads:
+    with ThreadPoolExecutor(len(until)) as threads:
         running = []
-        for i, length in enumerate(lengths):
-            running.append(threads.submit(load.one, stack, function, {"i": i, "s": length}))
-            time.sleep(0.5)
-        wait_for_workers(stack, 2)
-        until = time.monotonic() + 60
-        while not actions(stack)["scaled_down"]:
-            assert time.monotonic() < until, stack.tails()
-            time.sleep(0.2)
-        drains = next(r for r in records(stack) if r.get("action") == "worker_drains")
-        assert drains["busy"] == 1
+        for i, when in enumerate(until):
+            event = {"i": i, "until": when, "folder": str(tmp_path)}
+            running.append(threads.submit(load.one, stack, function, event))
+            if i < 4:
+                wait_for(lambda i=i: (tmp_path / f"running-{i}").exists(), stack)
+        try:
+            wait_for(lambda: len(list(tmp_path.glob("running-*"))) == len(until), stack)
+            assert len(stack.pids("worker")) == 2
+            (tmp_path / "soon").touch()
+            wait_for(lambda: bool(actions(stack)["scaled_down"]), stack)
+            time.sleep(3)  # longer than drain_seconds
+            assert len(stack.pids("worker")) == 2
+        finally:
+            (tmp_path / "soon").touch()
+            (tmp_path / "later").touch()
         answers = [future.result() for future in running]
-    assert [(answer.code, answer.payload) for answer in answers] == [("ok", i) for i in range(len(lengths))]
+    assert [(answer.code, answer.payload) for answer in answers] == [("ok", i) for i in range(len(until))]
     wait_for_workers(stack, 1)
+    (drains,) = (record for record in records(stack) if record.get("action") == "worker_drains")
+    assert drains["busy"] == 1
     assert not CUT_OFF & actions(stack).keys()
 
 
