@@ -6,6 +6,7 @@ import asyncio
 import io
 import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 
 from bench.load import Request
-from bench.signing import signed_invokes
+from bench.signing import signed_events, signed_invokes
 from hearth.cli.health import health
 from hearth.cli.service_unit import ServiceUnit
 from hearth.embedded.process import OnLine
@@ -29,7 +30,7 @@ _LOGS_WRITTEN_S = 2.0
 
 
 class Platform:
-    """A context: a gateway and a fleet as `hearth up` starts them."""
+    """A context: a gateway, a fleet and a poller as `hearth up` starts them."""
 
     def __init__(self, settings: Settings, on_line: OnLine) -> None:
         self._settings = settings
@@ -37,11 +38,13 @@ class Platform:
         self._endpoint = f"http://{self.host}:{self.port}"
         self._gateway = ServiceUnit("gateway", settings, self._gateway_answers, on_line)
         self._fleet = ServiceUnit("fleet", settings, self._is_ready, on_line)
+        self._poller = ServiceUnit("poller", settings, self._polls, on_line)
 
     async def __aenter__(self) -> Platform:
         try:
             await self._gateway.start()
             await self._fleet.start()
+            await self._poller.start()
         except BaseException:
             await self._stop()
             raise
@@ -51,10 +54,9 @@ class Platform:
         await self._stop()
 
     async def _stop(self) -> None:
-        try:
-            await self._gateway.stop(_STOP_S)
-        finally:
-            await self._fleet.stop(_STOP_S)
+        async with AsyncExitStack() as stack:  # the first to stop comes last; each stops, whatever befalls another
+            for unit in (self._fleet, self._poller, self._gateway):
+                stack.push_async_callback(unit.stop, _STOP_S)
 
     async def _gateway_answers(self) -> bool:
         return await health(self._endpoint) is not None
@@ -63,6 +65,9 @@ class Platform:
         answer = await health(self._endpoint)
         return answer is not None and answer[0] == 200
 
+    async def _polls(self) -> bool:
+        return (await self.health()).get("pollers", 0) > 0
+
     async def health(self) -> dict[str, Any]:
         """What /health says, the level of isolation among it."""
         answer = await health(self._endpoint)
@@ -70,12 +75,25 @@ class Platform:
 
     def roots(self) -> Mapping[str, int]:
         """Kind -> pid."""
-        pids = {"gateway": self._gateway.pid, "worker": self._fleet.pid}
+        pids = {"gateway": self._gateway.pid, "worker": self._fleet.pid, "poller": self._poller.pid}
         return {kind: pid for kind, pid in pids.items() if pid is not None}
 
     def requests(self, function: str, payloads: Sequence[bytes]) -> list[Request]:
         credentials = Credentials(KEY, SECRET)
         return signed_invokes(self.host, self.port, function, payloads, credentials, self._settings.region)
+
+    def event_requests(self, function: str, payloads: Sequence[bytes]) -> list[Request]:
+        credentials = Credentials(KEY, SECRET)
+        return signed_events(self.host, self.port, function, payloads, credentials, self._settings.region)
+
+    async def log_lines(self, function: str, word: str) -> list[str]:
+        """What the function has logged with this word in it."""
+        return await asyncio.to_thread(self._log_lines, function, word)
+
+    def _log_lines(self, function: str, word: str) -> list[str]:
+        paginator = self._client("logs").get_paginator("filter_log_events")
+        pages = paginator.paginate(logGroupName=f"/aws/lambda/{function}", filterPattern=word)
+        return [entry["message"] for page in pages for entry in page["events"]]
 
     async def deploy(self, function: str, source: Path, runtime: str) -> None:
         """Create it and wait until it is active."""

@@ -12,26 +12,31 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from time import perf_counter_ns
+from time import monotonic_ns
 from typing import cast
 from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`wire`: the request as sent. `expected`: the body that a right answer has, compared byte by byte."""
+    """`wire`: the request as sent. `expected`, `status`: body and status of a right answer, compared byte by byte."""
 
     wire: bytes
     expected: bytes
+    status: bytes = b"200"
 
 
 @dataclass(slots=True)
 class Load:
-    """What one run saw. Latencies (ns) are of right answers only; `errors` counts the rest by what was seen."""
+    """What one run saw. Latencies (ns) are of right answers only; `errors` counts the rest by what was seen.
+
+    sent_ns: when each of those requests was sent, by the monotonic clock.
+    """
 
     seconds: float = 0.0
     latencies_ns: list[int] = field(default_factory=list)
     errors: Counter[str] = field(default_factory=Counter)
+    sent_ns: list[int] = field(default_factory=list)
 
     @property
     def throughput(self) -> float:
@@ -102,7 +107,7 @@ class _Client(asyncio.Protocol):
             self._transport.close()
             self._clients.finished()
             return
-        self._sent_ns = perf_counter_ns()
+        self._sent_ns = monotonic_ns()
         self._transport.write(self._request.wire)
 
     def data_received(self, data: bytes) -> None:
@@ -119,15 +124,16 @@ class _Client(asyncio.Protocol):
         length = int(head[at + 17 : line_end if line_end >= 0 else None])
         if len(received) < head_end + 4 + length:
             return
-        elapsed_ns = perf_counter_ns() - self._sent_ns
+        elapsed_ns = monotonic_ns() - self._sent_ns
         self._received = b""
         self._judge(head, received[head_end + 4 :], elapsed_ns)
         self.start()
 
     def _judge(self, head: bytes, body: bytes, elapsed_ns: int) -> None:
         assert self._request is not None
-        if head[9:12] == b"200" and body == self._request.expected:
+        if head[9:12] == self._request.status and body == self._request.expected:
             self._load.latencies_ns.append(elapsed_ns)
+            self._load.sent_ns.append(self._sent_ns)
         else:
             self._load.errors[f"{head[9:12].decode()} {body[:160].decode(errors='replace')}"] += 1
 
@@ -160,7 +166,7 @@ async def run_load(
     loop = asyncio.get_running_loop()
     clients = _Clients(requests, count, concurrency)
     opened = [await loop.create_connection(lambda: _Client(clients), host, port) for _ in range(concurrency)]
-    started_ns = perf_counter_ns()
+    started_ns = monotonic_ns()
     for _, client in opened:
         client.start()
     timer = loop.call_later(seconds, clients.stop) if seconds is not None else None
@@ -170,7 +176,7 @@ async def run_load(
     except TimeoutError:
         clients.load.errors[f"unanswered after {grace_s:g} s"] += 1
     finally:
-        clients.load.seconds = (perf_counter_ns() - started_ns) / 1e9
+        clients.load.seconds = (monotonic_ns() - started_ns) / 1e9
         clients.stop()
         if timer is not None:
             timer.cancel()

@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,11 @@ import uvloop
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench import environment, report  # noqa: E402
+from bench import environment, event_rate, report  # noqa: E402
 from bench.bare_pipe.pipe import BarePipe  # noqa: E402
 from bench.bare_pipe.runtime import chosen, plain_command  # noqa: E402
 from bench.celery_rpc import peer as celery_rpc  # noqa: E402
+from bench.event_rate import EventFigures  # noqa: E402
 from bench.hearth_platform import Platform  # noqa: E402
 from bench.measure import Bench, function_name  # noqa: E402
 from bench.report import HEARTH, ColdStarts, Measured  # noqa: E402
@@ -138,6 +140,8 @@ async def run(options: argparse.Namespace) -> int:
                 one.answers for one in [*warm_up, *measured] if (one.target, one.concurrency) == (HEARTH, concurrency)
             )
             cold_starts.append(await bench.cold_starts(function_name(concurrency), concurrency, answers))
+        say(f"{options.events} events")
+        events = await event_rate.measure(platform, runtime.family, options.events)
         facts = {
             "machine": machine,
             "commit": environment.commit(ROOT),
@@ -147,19 +151,23 @@ async def run(options: argparse.Namespace) -> int:
         }
     for one in [*warm_up, *measured]:
         errors.update({f"{one.target} at {one.concurrency}: {what}": n for what, n in one.errors.items()})
-    publish(facts, measured, cold_starts)
+    errors.update({f"events: {what}": n for what, n in events.errors.items()})
+    publish(facts, measured, cold_starts, events)
     for what, number in errors.items():
         print(f"FAILED {number} x {what}", file=sys.stderr)
     return 1 if errors else 0
 
 
-def publish(facts: dict[str, Any], measured: Sequence[Measured], cold_starts: Sequence[ColdStarts]) -> None:
+def publish(
+    facts: dict[str, Any], measured: Sequence[Measured], cold_starts: Sequence[ColdStarts], events: EventFigures
+) -> None:
     """Print the tables; leave them and every figure in bench/results/."""
-    text = f"{json.dumps(facts, indent=1)}\n\n{report.tables(measured, cold_starts)}\n"
+    text = f"{json.dumps(facts, indent=1)}\n\n{report.tables(measured, cold_starts)}\n\n{event_rate.table(events)}\n"
     print(text)
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{time.strftime('%Y%m%dT%H%M%S')}-{facts['commit']}"
-    path.with_suffix(".json").write_text(json.dumps({**facts, **report.summary(measured, cold_starts)}, indent=1))
+    content = {**facts, **report.summary(measured, cold_starts), "events": asdict(events)}
+    path.with_suffix(".json").write_text(json.dumps(content, indent=1))
     path.with_suffix(".md").write_text(text)
     say(f"written: {path}.json and .md; log: {LOG}")
 
@@ -181,10 +189,13 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="rounds of all targets and concurrencies (5)")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of each measurement (5)")
     parser.add_argument("--serial", type=int, default=5000, help="invokes of the closed loop for cold starts (5000)")
-    parser.add_argument("--quick", action="store_true", help="2 rounds of 1 s, 500 serial: does it work at all?")
+    parser.add_argument("--events", type=int, default=2000, help="asynchronous invokes accepted at full speed (2000)")
+    parser.add_argument(
+        "--quick", action="store_true", help="2 rounds of 1 s, 500 serial, 300 events: does it work at all?"
+    )
     options = parser.parse_args(arguments)
     if options.quick:
-        options.rounds, options.seconds, options.serial = 2, 1.0, 500
+        options.rounds, options.seconds, options.serial, options.events = 2, 1.0, 500, 300
     return options
 
 

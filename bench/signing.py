@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -21,8 +22,22 @@ def signed_invokes(
     return [_signed(signer, f"{host}:{port}", path, payload) for payload in payloads]
 
 
-def _signed(signer: SigV4Auth, netloc: str, path: str, payload: bytes) -> Request:
+def signed_events(
+    host: str, port: int, function: str, payloads: Sequence[bytes], credentials: Credentials, region: str
+) -> list[Request]:
+    """The same for asynchronous invocations, which are answered with 202 and nothing else."""
+    signer = SigV4Auth(credentials, "lambda", region)
+    path = f"/2015-03-31/functions/{function}/invocations"
+    kind = {"X-Amz-Invocation-Type": "Event"}
+    signed = [_signed(signer, f"{host}:{port}", path, payload, kind) for payload in payloads]
+    return [Request(one.wire, expected=b"", status=b"202") for one in signed]
+
+
+def _signed(
+    signer: SigV4Auth, netloc: str, path: str, payload: bytes, more: Mapping[str, str] = MappingProxyType({})
+) -> Request:
     headers = {
+        **more,
         "User-Agent": "Boto3/1.40 md/Botocore#1.40 lang/python#3.11 md/pyimpl#CPython cfg/retry-mode#legacy",
         "amz-sdk-invocation-id": str(uuid.uuid4()),
         "amz-sdk-request": "attempt=1",
