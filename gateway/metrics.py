@@ -81,7 +81,7 @@ async def _events(backends: Backends) -> _Events | None:
     try:
         async with asyncio.timeout(_ASK_S):
             state = backends.stores.state
-            backlog = await event_backlog(backends.broker, state, backends.settings.event_partitions)
+            backlog = await event_backlog(backends.broker, state)
             return _Events(backlog, await dropped_counts(state))
     except (HearthError, TimeoutError):
         return None

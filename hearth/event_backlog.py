@@ -16,26 +16,30 @@ from hearth.store import Store, events
 class EventBacklog:
     """Messages ready in the queues."""
 
-    #: partition -> accepted or due
+    #: partition -> accepted, not yet begun with
     queued: dict[int, int]
-    #: delay in seconds, as the queue's name has it -> waiting for their next attempt
+    #: delay in seconds -> waiting for their next attempt
     delayed: dict[str, int]
     #: function's ARN -> beyond its share
     aside: dict[str, int]
 
 
-async def event_backlog(broker: Broker, state: Store, partitions: int) -> EventBacklog:
-    """`partitions`: of the settings; more, if events were ever spread over more. Raises Unavailable."""
-    numbers = range(await events.raise_partitions(state, partitions))
-    delays = await events.delays(state)
+async def event_backlog(broker: Broker, state: Store) -> EventBacklog:
+    """Raises Unavailable when a server does not answer."""
+    numbers = range(await events.partitions(state))
+    common = {number: queues.partition_queue(number) for number in numbers}
+    delays = [
+        (delay_s, queues.delay_queue(number, delay_s))
+        for number in numbers
+        for delay_s in await events.delays(state, number)
+    ]
     aside = {arn: queues.aside_queue(number, arn) for number in numbers for arn in await events.asides(state, number)}
-    common = [queue for number in numbers for queue in (queues.partition_queue(number), queues.due_queue(number))]
-    length = await queues.depths(broker, [*common, *delays, *aside.values()])
+    length = await queues.depths(broker, [*common.values(), *(queue for _, queue in delays), *aside.values()])
+    delayed: dict[str, int] = {}
+    for delay_s, queue in delays:
+        delayed[f"{delay_s:g}"] = delayed.get(f"{delay_s:g}", 0) + length.get(queue, 0)
     return EventBacklog(
-        queued={
-            number: length.get(queues.partition_queue(number), 0) + length.get(queues.due_queue(number), 0)
-            for number in numbers
-        },
-        delayed={queue.removeprefix(queues.DELAY_PREFIX): length.get(queue, 0) for queue in delays},
+        queued={number: length.get(queue, 0) for number, queue in common.items()},
+        delayed=delayed,
         aside={arn: length.get(queue, 0) for arn, queue in aside.items()},
     )

@@ -1,7 +1,8 @@
 """A function's events beyond its share, in a queue of their own, consumed with the function's own prefetch.
 
 The queue is noted in `state` before it exists and until it is deleted, so that whoever holds the partition next finds
-it. It is deleted only when it is empty and nobody consumes it, which the broker checks.
+it. It is deleted only when it is empty and nobody consumes it, which the broker checks. A quorum queue can't be
+deleted on conditions; with several broker nodes it stays, out of use, until it is needed again.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ class Aside:
         self._max_bytes = max_bytes
         self._carry_out = carry_out
         self._queue = queues.aside_queue(partition, arn)
+        #: the function has events here, or had some a moment ago
+        self.in_use = True
         #: set while events may be put into it, and when it has ended
         self._open = asyncio.Event()
         self._ended = False
@@ -73,9 +76,9 @@ class Aside:
         if self._ended:
             raise AsideEnded(self._queue)
         self._taking += 1
-        self._activity += 1
+        self._note_activity()
         try:
-            await self._publisher.set_aside(event, self._queue)
+            await self._publisher.put(event, self._queue)
         finally:
             self._taking -= 1
 
@@ -126,15 +129,19 @@ class Aside:
             await asyncio.shield(channel.close())
 
     async def _quiet(self, channel: Channel, stopping: asyncio.Event) -> None:
-        """Until nothing has happened for QUIET_S, or the channel is gone, or `stopping`."""
+        """Until it can be deleted, or the channel is gone, or `stopping`; out of use when it was quiet for QUIET_S."""
         stop = asyncio.ensure_future(stopping.wait())
         ends: set[asyncio.Future[Any]] = {stop, channel.closed}
         try:
             while True:
                 before = self._activity
                 done, _ = await asyncio.wait(ends, timeout=QUIET_S, return_when=asyncio.FIRST_COMPLETED)
-                if done or (before == self._activity and not self._running and not self._taking):
+                if done:
                     return
+                if before == self._activity and not self._running and not self._taking:
+                    self.in_use = False
+                    if not self._broker.replicated:
+                        return
         finally:
             stop.cancel()
 
@@ -144,8 +151,12 @@ class Aside:
         await events.note_aside(self._state, self._partition, self._token, self._arn, exists=False)
         return True
 
-    def _on_delivery(self, tasks: asyncio.TaskGroup, delivery: Delivery) -> None:
+    def _note_activity(self) -> None:
+        self.in_use = True
         self._activity += 1
+
+    def _on_delivery(self, tasks: asyncio.TaskGroup, delivery: Delivery) -> None:
+        self._note_activity()
         self._running += 1
         self._idle.clear()
         tasks.create_task(self._one(delivery))
@@ -155,6 +166,6 @@ class Aside:
             await self._carry_out(delivery)
         finally:
             self._running -= 1
-            self._activity += 1
+            self._note_activity()
             if not self._running:
                 self._idle.set()

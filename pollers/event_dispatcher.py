@@ -7,11 +7,10 @@ acceptance. The request id is the same for every attempt.
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from hearth.arn import LATEST
-from hearth.broker import events as queues
-from hearth.broker.event_messages import EventPublisher
 from hearth.clock import Deadline, now_ms
 from hearth.errors import HearthError, InvocationTimedOut
 from hearth.invoker import Invoker, budget_s
@@ -25,8 +24,8 @@ from pollers.event_retry import Done, Drop, EventLimits, Retry, Step, after_atte
 
 log = logging.getLogger(__name__)
 
-#: an event whose function's queue aside is full, too, comes back after this
-PUT_OFF_S = 30.0
+#: makes an event wait for that many seconds; durable when it returns. Raises HearthError
+Delay = Callable[[Event, float], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +37,11 @@ class Attempted:
 
 
 class EventDispatcher:
-    def __init__(self, settings: Settings, stores: Stores, invoker: Invoker, publisher: EventPublisher) -> None:
+    def __init__(self, settings: Settings, stores: Stores, invoker: Invoker) -> None:
         self._settings = settings
         self._state = stores.state
         self._functions = FunctionTable(stores.state)
         self._invoker = invoker
-        self._publisher = publisher
-        self._noted_delays: set[str] = set()
         self._limits = EventLimits(
             max_age_s=settings.event_max_age_seconds, retry_base_s=settings.event_retry_base_seconds
         )
@@ -73,14 +70,14 @@ class EventDispatcher:
         )
         return Attempted(_after(event, result), step)
 
-    async def settle(self, attempted: Attempted, partition: int) -> None:
+    async def settle(self, attempted: Attempted, delay: Delay) -> None:
         """Make it durable; then the message may be acknowledged. Raises HearthError; then this is to be repeated."""
         event = attempted.event
         match attempted.step:
             case Done():
                 return
             case Retry(delay_s=delay_s):
-                await self._delay(event, partition, delay_s)
+                await delay(event, delay_s)
             case Drop(reason=reason):
                 await events.drop(self._state, event, reason, now_ms())
                 log.warning(
@@ -92,17 +89,6 @@ class EventDispatcher:
                         "reason": reason.value,
                     },
                 )
-
-    async def put_off(self, event: Event, partition: int) -> None:
-        """No attempt was made. Raises HearthError."""
-        await self._delay(event, partition, PUT_OFF_S)
-
-    async def _delay(self, event: Event, partition: int, delay_s: float) -> None:
-        queue = queues.delay_queue(delay_s)
-        if queue not in self._noted_delays:  # before there is one: what is in it can always be found
-            await events.note_delay(self._state, queue)
-            self._noted_delays.add(queue)
-        await self._publisher.delay(event, partition, delay_s)
 
     async def _run(self, event: Event) -> InvocationResult | Drop:
         record = await self._functions.get(event.account, event.region, event.name)

@@ -68,6 +68,13 @@ def after_attempt(outcome: Outcome, *, runs: int, setbacks: int, age_s: float, l
     return Retry(delay_s, counts)
 
 
+def rounded_delay_s(remaining_s: float) -> float:
+    """The shortest of the back-off's delays that lasts as long: there is a queue for each, but not for every number."""
+    return next(
+        delay_s for delay_s in map(backoff_s, range(17)) if delay_s >= remaining_s or delay_s == LONGEST_BACKOFF_S
+    )
+
+
 def backoff_s(setbacks: int) -> float:
     """1 s doubling to 5 min. No jitter: each delay has a queue of its own."""
     return min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** min(setbacks, 16))

@@ -10,26 +10,33 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from hearth.broker import events as queues
 from hearth.broker.connection import Broker, Channel, PublishRefused
 from hearth.broker.event_messages import Delivery, EventPublisher, consume_events
+from hearth.clock import now_ms
 from hearth.errors import HearthError
+from hearth.model.event import Event
 from hearth.settings import Settings
 from hearth.store import Store, events
 from pollers.aside import Aside, AsideEnded
+from pollers.delays import Delays
 from pollers.event_dispatcher import EventDispatcher
+from pollers.event_retry import rounded_delay_s
 from pollers.sharing import Place, place_of
 
 log = logging.getLogger(__name__)
 
-#: delivered and unsettled at once from each of the two common queues; at 1 MB each, what a partition may take
+#: delivered and unsettled at once from the common queue; at 1 MB each, what a partition may take
 PREFETCH = 64
 #: of these, how many may run: the others are on their way aside
 ROOM = 48
 #: beyond as many functions with queues aside in one partition, events of further ones are put off
-MAX_ASIDES = 100
+MAX_ASIDES = 200
+#: an event whose function's queue aside is full, or one too many, comes back after this
+PUT_OFF_S = 32.0
 PAUSE_S = 0.5
 
 
@@ -73,13 +80,15 @@ class Partition:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 self._began()
-                await self._open_asides()
+                self._delays = self._make_delays(tasks)
+                await self._open_known()
                 while not self._stopping.is_set():
                     await self._serve()
                 self._quiet()
         finally:
             self.quiesced.set()
             await self._close()
+            await self._delays.close()
 
     # --- the common queues ------------------------------------------------------------------------------------
     async def _serve(self) -> None:
@@ -87,10 +96,7 @@ class Partition:
         await self._close()
         try:
             self._channel = channel = await self._broker.channel(prefetch=PREFETCH)
-            tags = [
-                await consume_events(channel, queue, self._on_delivery)
-                for queue in (queues.due_queue(self.number), queues.partition_queue(self.number))
-            ]
+            tag = await consume_events(channel, queues.partition_queue(self.number), self._on_delivery)
             stop = asyncio.ensure_future(self._stopping.wait())
             ends: set[asyncio.Future[Any]] = {stop, channel.closed}
             try:
@@ -98,9 +104,7 @@ class Partition:
             finally:
                 stop.cancel()
             if self._stopping.is_set():
-                for tag in tags:
-                    await channel.cancel(tag)
-                return
+                return await channel.cancel(tag)
             log.warning("partition lost its channel", extra={"action": "partition_lost", "partition": self.number})
         except HearthError as exc:
             log.warning(
@@ -110,26 +114,33 @@ class Partition:
         await self._pause()
 
     def _on_delivery(self, delivery: Delivery) -> None:
-        if self._stopping.is_set():
-            return delivery.give_back()
         event = delivery.event
         if event is None:
             self._tasks.create_task(self._keep_unreadable(delivery))
             return None
+        if event.due_at_ms > now_ms():  # handed on by an earlier holder
+            self._tasks.create_task(self._make_wait(delivery))
+            return None
+        self._place(delivery)
+        return None
+
+    def _place(self, delivery: Delivery) -> None:
+        """Run it or set it aside; it is due."""
+        event = delivery.event
+        assert event is not None
         place = place_of(
             running=self._running[event.arn],
             share=self._share,
             held=self._held,
             room=ROOM,
-            has_aside=event.arn in self._asides,
+            has_aside=(aside := self._asides.get(event.arn)) is not None and aside.in_use,
         )
         if place is Place.ASIDE:
             self._tasks.create_task(self._put_aside(delivery))
-            return None
+            return
         self._running[event.arn] += 1
         self._held += 1
         self._tasks.create_task(self._here(delivery, event.arn))
-        return None
 
     async def _here(self, delivery: Delivery, arn: str) -> None:
         try:
@@ -147,7 +158,27 @@ class Partition:
         attempted = await self._dispatcher.attempt(delivery.event)
         while delivery.alive:
             try:
-                await self._dispatcher.settle(attempted, self.number)
+                await self._dispatcher.settle(attempted, self._delay)
+                return delivery.acknowledge()
+            except HearthError as exc:
+                self._warn_unsettled(delivery, exc)
+                await asyncio.sleep(PAUSE_S)
+        return None
+
+    async def _delay(self, event: Event, delay_s: float) -> None:
+        """Raises HearthError."""
+        try:
+            await self._delays.put(event, delay_s)
+        except events.LeaseLost:  # the next holder makes it wait
+            due_at_ms = now_ms() + round(delay_s * 1000)
+            await self._publisher.hand_on(replace(event, due_at_ms=due_at_ms), self.number)
+
+    async def _make_wait(self, delivery: Delivery) -> None:
+        event = delivery.event
+        assert event is not None
+        while delivery.alive:
+            try:
+                await self._delay(event, rounded_delay_s((event.due_at_ms - now_ms()) / 1000))
                 return delivery.acknowledge()
             except HearthError as exc:
                 self._warn_unsettled(delivery, exc)
@@ -165,15 +196,16 @@ class Partition:
         return None
 
     # --- queues aside -----------------------------------------------------------------------------------------
-    async def _open_asides(self) -> None:
-        """Those that an earlier holder has left."""
+    async def _open_known(self) -> None:
+        """The queues that an earlier holder has left."""
         while not self._stopping.is_set():
             try:
+                await self._delays.open_known()
                 for arn in await events.asides(self._state, self.number):
                     self._aside(arn)
                 return
             except HearthError as exc:
-                log.warning("queues aside not read", extra={"action": "asides_not_read", "error": str(exc)})
+                log.warning("queues not known yet", extra={"action": "queues_unknown", "error": str(exc)})
                 await self._pause()
 
     def _aside(self, arn: str) -> Aside:
@@ -213,7 +245,7 @@ class Partition:
                 return delivery.give_back()
             try:
                 if event.arn not in self._asides and len(self._asides) >= MAX_ASIDES:
-                    await self._dispatcher.put_off(event, self.number)
+                    await self._delay(event, PUT_OFF_S)
                 else:
                     await self._move(delivery)
                 return delivery.acknowledge()
@@ -230,9 +262,24 @@ class Partition:
         try:
             await self._aside(event.arn).take(event)
         except PublishRefused:  # full
-            await self._dispatcher.put_off(event, self.number)
+            await self._delay(event, PUT_OFF_S)
 
     # --- small things -----------------------------------------------------------------------------------------
+    def _make_delays(self, tasks: asyncio.TaskGroup) -> Delays:
+        return Delays(
+            self._broker,
+            self._state,
+            self._publisher,
+            partition=self.number,
+            token=self._token,
+            max_bytes=self._max_bytes,
+            tasks=tasks,
+            stopping=self._stopping,
+            on_due=self._on_delivery,
+            began=self._began,
+            quiet=self._quiet,
+        )
+
     def _began(self) -> None:
         self._consuming += 1
 

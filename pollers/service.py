@@ -17,7 +17,7 @@ from hearth import service
 from hearth.broker.connection import Broker
 from hearth.broker.event_messages import EventPublisher
 from hearth.broker.invoker import BrokerInvoker
-from hearth.errors import HearthError
+from hearth.errors import HearthError, Unavailable
 from hearth.log import configure
 from hearth.settings import Settings
 from hearth.store import Stores, events, keys, leases
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 #: a stopping poller's own clean-up
 _CLOSE_S = 5.0
 _QUIESCE_S = 3.0
+_RETRY_S = 1.0
 
 
 class Poller:
@@ -52,7 +53,7 @@ class Poller:
             self._broker, partitions=self._partitions, max_bytes=self._settings.event_queue_bytes
         )
         await self._publisher.start()
-        self._dispatcher = EventDispatcher(self._settings, self._stores, invoker, self._publisher)
+        self._dispatcher = EventDispatcher(self._settings, self._stores, invoker)
         log.info("poller ready", extra={"action": "poller_ready", "poller": self.id})
         async with asyncio.TaskGroup() as tasks:
             while not stopping.is_set():
@@ -119,9 +120,10 @@ class Poller:
 
 async def poll(settings: Settings, stopping: asyncio.Event) -> None:
     """Connect, serve until `stopping`, drain for drain_seconds, close."""
-    assert settings.broker_url is not None, "resolved by hearth.cli"
     stores = Stores.connect(settings)
-    broker = await Broker.connect(settings.broker_url, name="poller")
+    broker = await _connected(settings, stopping)
+    if broker is None:
+        return
     try:
         poller = asyncio.ensure_future(Poller(settings, broker, stores).run(stopping))
         stop = asyncio.ensure_future(stopping.wait())
@@ -138,6 +140,19 @@ async def poll(settings: Settings, stopping: asyncio.Event) -> None:
             async with asyncio.timeout(_CLOSE_S):
                 await broker.close()
                 await stores.close()
+
+
+async def _connected(settings: Settings, stopping: asyncio.Event) -> Broker | None:
+    """However long the broker takes to come; None: stopped before."""
+    assert settings.broker_url is not None, "resolved by hearth.cli"
+    while not stopping.is_set():
+        try:
+            return await Broker.connect(settings.broker_url, name="poller")
+        except Unavailable as exc:
+            log.warning("broker not connected", extra={"action": "not_connected", "error": str(exc)})
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), _RETRY_S)
+    return None
 
 
 def main(settings: Settings) -> None:

@@ -49,6 +49,10 @@ class PublishRefused(Unavailable):
     """The broker took a publish and did not store it: the queue is full."""
 
 
+class Unconfirmed(Unavailable):
+    """No answer came to a publish; it may have been stored."""
+
+
 class Connection(AsyncioConnection):
     """Sends the frames of one loop iteration in one write: an ack and a reply cost one system call, not four."""
 
@@ -239,7 +243,7 @@ class Channel:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 taken = await future
         except (AMQPError, ChannelClosed, TimeoutError) as exc:
-            raise Unavailable(f"publish to {exchange or routing_key} was not confirmed: {exc}") from exc
+            raise Unconfirmed(f"publish to {exchange or routing_key} was not confirmed: {exc!r}") from exc
         finally:
             self._confirms.pop(tag, None)
         if not taken:

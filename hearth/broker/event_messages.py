@@ -15,7 +15,7 @@ from pika import BasicProperties
 from pika.channel import Channel as PikaChannel
 
 from hearth.broker import events
-from hearth.broker.connection import Broker, Channel, PublishRefused
+from hearth.broker.connection import Broker, Channel, PublishRefused, Unconfirmed
 from hearth.errors import TooManyRequests, Unavailable
 from hearth.model.event import Event, Failure, partition_of
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 _PERSISTENT = 2
 
 
-def event_properties(event: Event, *, delay_queue: str = "") -> BasicProperties:
+def event_properties(event: Event) -> BasicProperties:
     headers: dict[str, Any] = {
         "account": event.account,
         "region": event.region,
@@ -37,10 +37,9 @@ def event_properties(event: Event, *, delay_queue: str = "") -> BasicProperties:
         "runs": event.runs,
         "setbacks": event.setbacks,
         "attempts": event.attempts,
+        "due": event.due_at_ms,
     }
     headers.update({name: value for name, value in optional.items() if value})
-    if delay_queue:
-        headers["delay"] = delay_queue
     if event.failure is not None:
         headers["failed-version"] = event.failure.executed_version
         headers["failed-payload"] = event.failure.payload
@@ -76,6 +75,7 @@ def read_event(properties: BasicProperties, body: bytes) -> Event:
         setbacks=get("setbacks", 0),
         attempts=get("attempts", 0),
         failure=failure,
+        due_at_ms=get("due", 0),
     )
 
 
@@ -91,42 +91,44 @@ class EventPublisher:
         self._partitions = partitions
         self._max_bytes = max_bytes
         self._channel: Channel | None = None
-        self._delays: set[str] = set()
 
     async def start(self) -> None:
         await self._broker.when_up(self._open)
 
-    async def _open(self) -> None:
+    async def _open(self) -> Channel:
         await events.declare_events(self._broker, self._partitions, self._max_bytes)
         channel = await self._broker.channel()
         await channel.confirm_publishes()
-        self._delays.clear()
         self._channel = channel
+        return channel
 
     async def accept(self, event: Event) -> None:
         """A new event. Raises TooManyRequests when its partition is full: nothing was stored."""
         partition = partition_of(event.arn, self._partitions)
         try:
-            await self._publish(events.EVENTS, str(partition), event, event_properties(event))
+            await self.hand_on(event, partition)
         except PublishRefused as exc:
             raise TooManyRequests("CallerRateLimitExceeded") from exc
 
-    async def delay(self, event: Event, partition: int, delay_s: float) -> None:
-        """It comes back to the partition after `delay_s`."""
-        queue = events.delay_queue(delay_s)
-        if queue not in self._delays:
-            await events.declare_delay(self._broker, delay_s, self._max_bytes)
-            self._delays.add(queue)
-        await self._publish(events.DELAY, f"due.{partition}", event, event_properties(event, delay_queue=queue))
+    async def hand_on(self, event: Event, partition: int) -> None:
+        """To whoever holds the partition; an event that is not due yet waits there."""
+        await self._publish(events.EVENTS, str(partition), event)
 
-    async def set_aside(self, event: Event, queue: str) -> None:
-        await self._publish("", queue, event, event_properties(event))
+    async def put(self, event: Event, queue: str) -> None:
+        """Into one of the partition's further queues, which must exist."""
+        await self._publish("", queue, event)
 
-    async def _publish(self, exchange: str, routing_key: str, event: Event, properties: BasicProperties) -> None:
+    async def _publish(self, exchange: str, routing_key: str, event: Event) -> None:
         channel = self._channel
         if channel is None or not channel.is_open:
             raise Unavailable("no connection to the broker")
-        await channel.publish_confirmed(exchange, routing_key, event.payload, properties)
+        try:
+            await channel.publish_confirmed(exchange, routing_key, event.payload, event_properties(event))
+        except Unconfirmed:
+            # A quorum queue takes a channel's publishes in order. One that got lost while the queue's leader was away
+            # holds up all that follow on the channel, so it must go; the broker's connection opens another.
+            await channel.close()
+            raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,11 @@
-"""Exchanges and queues of asynchronous invocations.
+"""The exchange and the queues of asynchronous invocations.
 
-    gateway -> hearth.events --(<n>)------> events.<n>        accepted events; bounded, full -> refused
-    hearth.delay --(header delay)--> delay.<seconds>          bounded; each has one TTL, so nothing waits behind others
-    delay.<seconds> --(due.<n>)--> hearth.events -> events.<n>.due      what has waited; unbounded
-    (default exchange) -> events.<n>.aside.<function>         a function's events beyond its share; bounded
+    gateway -> hearth.events --(<n>)--> events.<n>     accepted events; full -> refused
+    events.<n>.delay.<seconds>      wait for their next attempt; one delay a queue, so nothing waits behind others
+    events.<n>.aside.<function>     a function's events beyond its share
 
-What has waited returns to a queue that refuses nothing: a dead-lettered message has no publisher who could be told,
-it would be gone. That queue is bounded by the delay queues before it. The delay queues are quorum queues on every
-broker, with one node too: only those dead-letter at least once; a classic queue can lose, when its node is killed,
-what it is just handing on.
+Every queue is durable and bounded, refuses when it is full (so the publisher knows and keeps what it has), and never
+expires: deletion and dead-lettering can lose messages, a confirmed publish followed by an acknowledgement can't.
 """
 
 from __future__ import annotations
@@ -16,16 +13,14 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable
-from typing import Any
 
 from hearth.broker.connection import Broker, Channel, ChannelClosed
+from hearth.broker.topology import durable_arguments
 from hearth.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
 EVENTS = "hearth.events"
-DELAY = "hearth.delay"
-DELAY_PREFIX = "delay."
 
 #: in one queue: a small message costs the broker about a kilobyte of memory, whatever its body
 MAX_MESSAGES = 100_000
@@ -35,56 +30,35 @@ def partition_queue(partition: int) -> str:
     return f"events.{partition}"
 
 
-def due_queue(partition: int) -> str:
-    return f"events.{partition}.due"
-
-
 def aside_queue(partition: int, arn: str) -> str:
     """One function's. The ARN is hashed: queue names end at 255 bytes."""
     return f"events.{partition}.aside.{hashlib.sha256(arn.encode()).hexdigest()[:24]}"
 
 
-def delay_queue(delay_s: float) -> str:
-    return f"{DELAY_PREFIX}{delay_s:g}"
+def delay_queue(partition: int, delay_s: float) -> str:
+    return f"events.{partition}.delay.{delay_s:g}"
 
 
 async def declare_events(broker: Broker, partitions: int, max_bytes: int) -> None:
     """Exchanges and every partition's queues: an event can be accepted before any poller has ever run."""
     channel = await broker.channel()
     await channel.declare_exchange(EVENTS, "direct")
-    await channel.declare_exchange(DELAY, "headers")
     for partition in range(partitions):
-        await channel.declare_queue(due_queue(partition))
-        await channel.bind(due_queue(partition), EVENTS, f"due.{partition}")
-        channel = await _declare_bounded(broker, channel, partition_queue(partition), {}, max_bytes)
+        channel = await _declare_bounded(broker, channel, partition_queue(partition), max_bytes)
         await channel.bind(partition_queue(partition), EVENTS, str(partition))
     await channel.close()
 
 
-async def declare_delay(broker: Broker, delay_s: float, max_bytes: int) -> str:
-    queue = delay_queue(delay_s)
-    arguments = {
-        "x-queue-type": "quorum",
-        "x-message-ttl": max(1, round(delay_s * 1000)),
-        "x-dead-letter-exchange": EVENTS,
-        "x-dead-letter-strategy": "at-least-once",
-    }
-    channel = await _declare_bounded(broker, await broker.channel(), queue, arguments, max_bytes)
-    await channel.bind(queue, DELAY, arguments={"x-match": "all", "delay": queue})
-    await channel.close()
-    return queue
+async def declare_delay(broker: Broker, partition: int, delay_s: float, max_bytes: int) -> str:
+    return await _declare(broker, delay_queue(partition, delay_s), max_bytes)
 
 
 async def declare_aside(broker: Broker, partition: int, arn: str, max_bytes: int) -> str:
-    """No expiry: deletion does not dead-letter, so an unused queue that holds events would lose them."""
-    queue = aside_queue(partition, arn)
-    channel = await _declare_bounded(broker, await broker.channel(), queue, {}, max_bytes)
-    await channel.close()
-    return queue
+    return await _declare(broker, aside_queue(partition, arn), max_bytes)
 
 
 async def delete_if_empty(broker: Broker, queue: str) -> bool:
-    """False: there is a message or a consumer in it, and it stays."""
+    """False: there is a message or a consumer in it, and it stays. Not for quorum queues: they know no condition."""
     channel = await broker.channel()
     try:
         await channel.delete_queue(queue, if_empty=True, if_unused=True)
@@ -97,13 +71,17 @@ async def delete_if_empty(broker: Broker, queue: str) -> bool:
     return True
 
 
-async def _declare_bounded(
-    broker: Broker, channel: Channel, queue: str, arguments: dict[str, Any], max_bytes: int
-) -> Channel:
+async def _declare(broker: Broker, queue: str, max_bytes: int) -> str:
+    channel = await _declare_bounded(broker, await broker.channel(), queue, max_bytes)
+    await channel.close()
+    return queue
+
+
+async def _declare_bounded(broker: Broker, channel: Channel, queue: str, max_bytes: int) -> Channel:
     """A queue's bounds are those of its first declaration; another setting later must not keep us from using it."""
     bounds = {"x-max-length": MAX_MESSAGES, "x-max-length-bytes": max_bytes, "x-overflow": "reject-publish"}
     try:
-        await channel.declare_queue(queue, arguments | bounds)
+        await channel.declare_queue(queue, durable_arguments(channel, bounds))
     except ChannelClosed as exc:
         if exc.reply_code != 406:
             raise

@@ -60,7 +60,7 @@ async def _gather(settings: Settings, name: str | None) -> dict[str, Any]:
     try:
         broker = await Broker.connect(settings.broker_url, name="hearth events")
         try:
-            backlog = await event_backlog(broker, state, settings.event_partitions)
+            backlog = await event_backlog(broker, state)
         finally:
             await broker.close()
         counts = await events.dropped_counts(state)
@@ -71,8 +71,8 @@ async def _gather(settings: Settings, name: str | None) -> dict[str, Any]:
         await state.close()
     queued, aside = backlog.queued, backlog.aside
     if arn:
-        number = partition_of(arn, len(queued))
-        queued, aside = {number: queued[number]}, {arn: aside.get(arn, 0)}
+        number = partition_of(arn, len(queued) or 1)
+        queued, aside = {number: queued.get(number, 0)}, {arn: aside.get(arn, 0)}
     return {
         "queued": {"partitions": {str(number): count for number, count in queued.items()}, "aside": aside},
         "delayed": backlog.delayed,

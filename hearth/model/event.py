@@ -53,6 +53,8 @@ class Event:
     #: all attempts, whatever came of them
     attempts: int = 0
     failure: Failure | None = None
+    #: epoch ms before which it is not attempted again; 0: at once
+    due_at_ms: int = 0
 
     @property
     def arn(self) -> str:

@@ -30,6 +30,11 @@ async def raise_partitions(state: Store, wanted: int) -> int:
     return int(await state.run("event_partitions", keys=[keys.EVENT_PARTITIONS], args=[wanted]))
 
 
+async def partitions(state: Store) -> int:
+    """How many partitions events are spread over; 0 before the first gateway or poller has started."""
+    return int(await state.get(keys.EVENT_PARTITIONS) or 0)
+
+
 async def drop(state: Store, event: Event, reason: DropReason, at_ms: int) -> None:
     """Keep the invocation record and count it; durable when this returns. Twice, if it is called twice."""
     await state.run(
@@ -59,29 +64,32 @@ async def dropped_records(state: Store, arn: str, limit: int) -> list[dict[str, 
 
 async def note_aside(state: Store, partition: int, token: int, arn: str, *, exists: bool) -> None:
     """The function's queue aside is about to exist, or is gone. Raises LeaseLost."""
-    noted = await state.run(
-        "event_aside",
-        keys=[keys.event_fence(partition), keys.events_aside(partition)],
-        args=[token, arn, int(exists)],
-    )
-    if not noted:
-        raise LeaseLost(f"partition {partition} has another holder")
+    await _note(state, keys.events_aside(partition), partition, token, arn, exists=exists)
+
+
+async def note_delay(state: Store, partition: int, token: int, delay_s: float) -> None:
+    """The queue of that delay is about to exist. Raises LeaseLost."""
+    await _note(state, keys.event_delays(partition), partition, token, f"{delay_s:g}", exists=True)
 
 
 async def asides(state: Store, partition: int) -> list[str]:
     """ARNs of the functions that may have a queue aside."""
-    members = await _call(state, state.redis.smembers(keys.events_aside(partition)))
-    return sorted(member.decode() for member in members)
+    return sorted(await _members(state, keys.events_aside(partition)))
 
 
-async def note_delay(state: Store, queue: str) -> None:
-    await _call(state, state.redis.sadd(keys.EVENT_DELAYS, queue))
+async def delays(state: Store, partition: int) -> list[float]:
+    """Delays that may have a queue, in seconds."""
+    return sorted(float(delay) for delay in await _members(state, keys.event_delays(partition)))
 
 
-async def delays(state: Store) -> list[str]:
-    """Names of the delay queues there are."""
-    members = await _call(state, state.redis.smembers(keys.EVENT_DELAYS))
-    return sorted(member.decode() for member in members)
+async def _note(state: Store, key: str, partition: int, token: int, member: str, *, exists: bool) -> None:
+    noted = await state.run("event_note", keys=[keys.event_fence(partition), key], args=[token, member, int(exists)])
+    if not noted:
+        raise LeaseLost(f"partition {partition} has another holder")
+
+
+async def _members(state: Store, key: str) -> list[str]:
+    return [member.decode() for member in await _call(state, state.redis.smembers(key))]
 
 
 def _arn_and_reason(name: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ state
     hearth:events:partitions            int     the most partitions that events were ever spread over
     hearth:events:fence:N               int     a partition's latest lease token
     hearth:events:aside:N               set     ARNs of the functions that have a queue aside in the partition
-    hearth:events:delays                set     the delay queues there are
+    hearth:events:delays:N              set     delays (s) that have a queue in the partition
     hearth:events:dropped               hash    "ARN|reason" -> how many events
     hearth:events:dropped:ARN           stream  the latest dropped events' invocation records (field record)
     hearth:events:unreadable            stream  messages among the events that could not be read (headers, body)
@@ -40,7 +40,6 @@ SECRET = "hearth:secret"
 PLATFORM = "hearth:platform"
 POLLERS = "hearth:pollers"
 EVENT_PARTITIONS = "hearth:events:partitions"
-EVENT_DELAYS = "hearth:events:delays"
 EVENTS_DROPPED = "hearth:events:dropped"
 EVENTS_UNREADABLE = "hearth:events:unreadable"
 
@@ -91,6 +90,10 @@ def event_fence(partition: int) -> str:
 
 def events_aside(partition: int) -> str:
     return f"hearth:events:aside:{partition}"
+
+
+def event_delays(partition: int) -> str:
+    return f"hearth:events:delays:{partition}"
 
 
 def event_lease(partition: int) -> str:
