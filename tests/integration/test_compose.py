@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -114,15 +115,18 @@ def test_settings_named_in_the_example_reach_a_service(services: dict[str, Any])
     assert named <= {name for one in OURS for name in services[one]["environment"]}
 
 
-def test_services_reach_each_other_by_names_that_exist(services: dict[str, Any]) -> None:
-    urls = [value for one in OURS for value in services[one]["environment"].values() if "://" in value]
-    hosts = {re.sub(r"^.*@|:\d+/.*$", "", url) for url in urls}
-    assert hosts == {"rabbitmq", "state", "coordination"}
-    assert services["workers"]["environment"]["HEARTH_BIND"] in services
+def test_services_wait_for_and_reach_each_other_by_names_that_exist(services: dict[str, Any]) -> None:
+    servers = {"HEARTH_BROKER_URL": "rabbitmq", "HEARTH_STATE_URL": "state", "HEARTH_COORDINATION_URL": "coordination"}
     for one in OURS:
-        assert {
-            name for name, on in services[one]["depends_on"].items() if on["condition"] == "service_healthy"
-        } == hosts
+        reached = {name: urlsplit(services[one]["environment"][name]).hostname for name in servers}
+        assert reached == servers
+        waits = {name for name, on in services[one]["depends_on"].items() if on["condition"] == "service_healthy"}
+        assert waits == set(servers.values()) <= services.keys()
+    # functions' calls to the platform go to the gateway, where it listens for them
+    gateway = urlsplit(services["workers"]["environment"]["HEARTH_GATEWAY_URL"])
+    assert (gateway.hostname, gateway.port) == ("gateway", Settings.model_fields["port"].default)
+    assert services["gateway"]["environment"]["HEARTH_BIND"] == "0.0.0.0"
+    assert "HEARTH_PORT" not in services["gateway"]["environment"]
 
 
 def test_every_service_is_checked_restarted_and_pinned(services: dict[str, Any]) -> None:
