@@ -68,8 +68,10 @@ class Connection(AsyncioConnection):
         written = None
         if type(method) is spec.Basic.Ack and not method.multiple:
             written = wire.ack(channel_number, method.delivery_tag)
-        elif type(method) is spec.Basic.Publish and not method.mandatory and len(content[1]) <= self._body_max_length:
-            written = wire.publish(channel_number, method.exchange, method.routing_key, *content)
+        elif type(method) is spec.Basic.Publish and len(content[1]) <= self._body_max_length:
+            written = wire.publish(
+                channel_number, method.exchange, method.routing_key, *content, mandatory=method.mandatory
+            )
         if written is None:
             super()._send_method(channel_number, method, content)
         else:

@@ -8,6 +8,8 @@ Source: AMQP 0-9-1 specification, 2.3.5 and 4.2; RabbitMQ's table of field types
 
 from __future__ import annotations
 
+import functools
+from operator import itemgetter
 from struct import Struct, error
 from typing import Any, NamedTuple
 
@@ -32,20 +34,17 @@ _LONGLONG = Struct(">q")
 #: delivery tag and flags
 _TAG = Struct(">QB")
 
+#: types of fields: text, bytes, integers of 64 and of 32 bits (pika writes small ones so), truth
+_S, _X, _L, _I, _T = b"SxlIt"
+
 _CONTENT_TYPE, _HEADERS = 0x8000, 0x2000
 #: in the order of the wire, after content type and headers
 _TEXTS = (("correlation_id", 0x0400), ("reply_to", 0x0200), ("message_id", 0x0080), ("type", 0x0020))
 _KNOWN = _CONTENT_TYPE | _HEADERS | sum(flag for _, flag in _TEXTS)
-_UNUSED = (
-    "content_encoding",
-    "delivery_mode",
-    "priority",
-    "expiration",
-    "timestamp",
-    "user_id",
-    "app_id",
-    "cluster_id",
-)
+_USED = frozenset({"content_type", "headers", *(name for name, _ in _TEXTS)})
+_UNUSED = [name for name in vars(BasicProperties()) if name not in _USED]
+_unused = itemgetter(*_UNUSED)
+_NONE_OF_THEM = (None,) * len(_UNUSED)
 
 
 class Delivered(NamedTuple):
@@ -62,11 +61,13 @@ def ack(channel: int, delivery_tag: int) -> bytes:
     return _ACK.pack(METHOD, channel, 13, 60, 80, delivery_tag, 0, FRAME_END)
 
 
-def publish(channel: int, exchange: str, routing_key: str, properties: BasicProperties, body: bytes) -> bytes | None:
-    """All frames of a publish that is not mandatory. The body must fit in one frame."""
+def publish(
+    channel: int, exchange: str, routing_key: str, properties: BasicProperties, body: bytes, *, mandatory: bool = False
+) -> bytes | None:
+    """All frames of a publish. The body must fit in one frame."""
     try:
         encoded = encode_properties(properties)
-        arguments = b"%b%b%b\x00" % (_PUBLISH, _short(exchange), _short(routing_key))
+        arguments = b"%b%b%b%c" % (_PUBLISH, _name(exchange), _short(routing_key), mandatory)
     except (AttributeError, OverflowError, error):  # not a text, a text of over 255 bytes, an integer of over 64 bits
         return None
     if encoded is None:
@@ -117,20 +118,18 @@ def _deliver(data: bytes, at: int) -> Basic.Deliver:
 def encode_properties(properties: BasicProperties) -> bytes | None:
     """Flags and values. Raises AttributeError, OverflowError or struct.error for what the wire cannot carry."""
     values = properties.__dict__
-    for name in _UNUSED:
-        if values[name] is not None:
-            return None
+    if _unused(values) != _NONE_OF_THEM:
+        return None
     flags = 0
     pieces = [b""]
     if (content_type := values["content_type"]) is not None:
         flags = _CONTENT_TYPE
-        pieces.append(_short(content_type))
+        pieces.append(_name(content_type))
     if (headers := values["headers"]) is not None:
         flags |= _HEADERS
-        items = [_item(name, value) for name, value in headers.items()]
-        if None in items:
+        table = _encoded_table(headers)
+        if table is None:
             return None
-        table = b"".join(items)  # type: ignore[arg-type]
         pieces += (_LONG.pack(len(table)), table)
     for name, flag in _TEXTS:
         if (text := values[name]) is not None:
@@ -173,37 +172,44 @@ def _short(text: str) -> bytes:
     return b"%c%b" % (len(raw), raw)
 
 
-def _item(name: str, value: Any) -> bytes | None:
-    kind = type(value)
-    if kind is str:
-        raw = value.encode()
-        return b"%bS%b%b" % (_short(name), _LONG.pack(len(raw)), raw)
-    if kind is int:
-        return b"%bl%b" % (_short(name), _LONGLONG.pack(value))
-    if kind is bool:
-        return b"%bt%c" % (_short(name), value)
-    if kind is bytes:
-        return b"%bx%b%b" % (_short(name), _LONG.pack(len(value)), value)
-    return None
+#: of exchanges, headers, content types: the same few again and again
+_name = functools.lru_cache(maxsize=256)(_short)
+
+
+def _encoded_table(headers: dict[str, Any]) -> bytes | None:
+    pieces: list[bytes] = []
+    for name, value in headers.items():
+        kind = type(value)
+        if kind is str:
+            raw = value.encode()
+            pieces += (_name(name), b"S", _LONG.pack(len(raw)), raw)
+        elif kind is int:
+            pieces += (_name(name), b"l", _LONGLONG.pack(value))
+        elif kind is bool:
+            pieces += (_name(name), b"t\1" if value else b"t\0")
+        elif kind is bytes:
+            pieces += (_name(name), b"x", _LONG.pack(len(value)), value)
+        else:
+            return None
+    return b"".join(pieces)
 
 
 def _table(data: bytes, at: int, stop: int) -> dict[str, Any] | None:
     found: dict[str, Any] = {}
     while at < stop:
-        name, at = _text(data, at)
-        kind, at = data[at], at + 1
-        if kind in b"Sx":
+        end = at + 1 + data[at]
+        name, kind, at = data[at + 1 : end].decode(), data[end], end + 1
+        if kind in (_S, _X):
             end = at + 4 + _LONG.unpack_from(data, at)[0]
-            raw = data[at + 4 : end]
-            found[name] = raw.decode() if kind == ord("S") else raw
+            found[name] = data[at + 4 : end].decode() if kind == _S else data[at + 4 : end]
             at = end
-        elif kind == ord("l"):
+        elif kind == _L:
             found[name] = _LONGLONG.unpack_from(data, at)[0]
             at += 8
-        elif kind == ord("I"):  # pika writes small integers so
+        elif kind == _I:
             found[name] = _SIGNED.unpack_from(data, at)[0]
             at += 4
-        elif kind == ord("t"):
+        elif kind == _T:
             found[name] = data[at] != 0
             at += 1
         else:

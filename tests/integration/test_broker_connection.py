@@ -76,6 +76,14 @@ async def an_inbox(broker: Broker) -> Inbox:
     return inbox
 
 
+async def holds(channel: Channel, queue: str, messages: int) -> None:
+    """Wait until so many messages are ready in it."""
+    while True:
+        if await channel.queue_length(queue) == messages:
+            return
+        await asyncio.sleep(0.02)
+
+
 WARM = pika.BasicProperties(headers={"key": "k", "until": 1 << 40}, message_id="m", correlation_id="1", type="ok")
 
 
@@ -101,16 +109,18 @@ async def test_connection_that_has_fallen_silent_is_given_up(
 ) -> None:
     monkeypatch.setattr(connection, "HEARTBEAT_S", HEARTBEAT_S)
     parts = urlsplit(alone.broker_url)
-    async with Relay(str(parts.hostname), int(parts.port or 0)) as relay:
-        async with connected(through(relay, alone.broker_url)) as broker:
-            lost = asyncio.Event()
-            broker.on_down.append(lost.set)
-            inbox = await an_inbox(broker)
-            await inbox.round_trip(b"{}", WARM)
-            relay.flowing.clear()
-            async with asyncio.timeout(ANSWER_S):
-                await lost.wait()
-            relay.flowing.set()
+    async with (
+        Relay(str(parts.hostname), int(parts.port or 0)) as relay,
+        connected(through(relay, alone.broker_url)) as broker,
+    ):
+        lost = asyncio.Event()
+        broker.on_down.append(lost.set)
+        inbox = await an_inbox(broker)
+        await inbox.round_trip(b"{}", WARM)
+        relay.flowing.clear()
+        async with asyncio.timeout(ANSWER_S):
+            await lost.wait()
+        relay.flowing.set()
 
 
 async def test_messages_arrive_whole_however_the_stream_is_cut(alone: PrivateServers) -> None:
@@ -181,8 +191,7 @@ async def test_cancelled_consumer_gets_nothing_more_of_what_was_on_its_way(alone
         async with asyncio.timeout(ANSWER_S):
             await cancelled.wait()
             await consuming.close()
-            while await channel.queue_length(queue) != 49:
-                await asyncio.sleep(0.02)
+            await holds(channel, queue, 49)
         assert came == [1]
 
 
@@ -201,8 +210,7 @@ async def test_closed_channel_gets_nothing_more_of_what_was_on_its_way(alone: Pr
         await consuming.consume(queue, on_delivery)
         async with asyncio.timeout(ANSWER_S):
             await asyncio.shield(consuming.closed)
-            while await channel.queue_length(queue) != 50:
-                await asyncio.sleep(0.02)
+            await holds(channel, queue, 50)
         assert came == [1]
         assert broker.alive
 

@@ -63,12 +63,12 @@ def delivered(sent: BasicProperties, body: bytes, tag: str = "tag") -> bytes:
     return b"".join(one.marshal() for one in (method, *content))
 
 
-@given(ours, st.binary(max_size=200))
-def test_publish_reads_as_pika_reads_it(sent: BasicProperties, body: bytes) -> None:
-    data = wire.publish(3, "hearth.invoke", "key.0", sent, body)
+@given(ours, st.binary(max_size=200), st.booleans())
+def test_publish_reads_as_pika_reads_it(sent: BasicProperties, body: bytes, mandatory: bool) -> None:
+    data = wire.publish(3, "hearth.invoke", "key.0", sent, body, mandatory=mandatory)
     assert data is not None
     method, header, *rest = frames_of(data)
-    assert (method.method.exchange, method.method.routing_key) == ("hearth.invoke", "key.0")
+    assert vars(method.method) == vars(spec.Basic.Publish(0, "hearth.invoke", "key.0", mandatory, False))
     assert (method.channel_number, header.channel_number, header.body_size) == (3, 3, len(body))
     assert vars(header.properties) == vars(sent)
     assert b"".join(one.fragment for one in rest) == body
