@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -20,6 +19,7 @@ from gateway import downloads, health, metrics, segments
 from gateway.backends import Backends, open_backends
 from gateway.call import Call
 from gateway.http import Answer, Request
+from gateway.ids import new_request_id
 from gateway.protocols.query import REQUEST_ID
 from gateway.protocols.service import Service
 from gateway.routes import Route, Router
@@ -106,7 +106,7 @@ class Gateway:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = self._request(scope)
-        request_id = str(uuid.uuid4())
+        request_id = new_request_id()
         try:
             answer = await self._side_door(request, receive)
             if answer is None:

@@ -16,6 +16,9 @@ from gateway.protocols.query import form_of
 from gateway.protocols.service import Plan, Service
 from gateway.services import Offer
 
+#: paths whose routes are remembered; a client calls the same few again and again
+_KEPT_PATHS = 4096
+_LONGEST_KEPT = 256
 _LABEL = re.compile(r"\{([^}+]+)(\+?)\}")
 
 
@@ -77,6 +80,8 @@ class Router:
         self._actions: dict[tuple[str, str], Route] = {}
         self._query_services: list[Service] = []
         self._rest_services: list[Service] = []
+        #: (method, path) without a query -> what was found
+        self._found: dict[tuple[str, str], tuple[Route, list[str], Service]] = {}
         for offer in offers:
             self._add(offer)
         for patterns in self._paths.values():
@@ -133,12 +138,25 @@ class Router:
                 route = self._actions.get((form.get("Version", ""), action))
                 return route, [], route.service if route else self._query_services[0]
         else:
-            segments = request.path.strip("/").split("/")
-            for pattern in self._paths.get((request.method, segments[0]), ()):
-                values = pattern.match(segments, request)
-                if values is not None:
-                    return pattern.route, values, pattern.route.service
+            key = (request.method, request.path)
+            found = self._found.get(key) if not request.query else None
+            if found is None:
+                found = self._by_path(request)
+                if found is not None and not request.query and len(request.path) <= _LONGEST_KEPT:
+                    if len(self._found) >= _KEPT_PATHS:
+                        self._found.clear()
+                    self._found[key] = found
+            if found is not None:
+                return found
         return None, [], self._rest_services[0]
+
+    def _by_path(self, request: Request) -> tuple[Route, list[str], Service] | None:
+        segments = request.path.strip("/").split("/")
+        for pattern in self._paths.get((request.method, segments[0]), ()):
+            values = pattern.match(segments, request)
+            if values is not None:
+                return pattern.route, values, pattern.route.service
+        return None
 
 
 def _may_be_form(request: Request) -> bool:

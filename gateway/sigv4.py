@@ -13,7 +13,7 @@ import hmac
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from gateway.http import Request
@@ -22,6 +22,8 @@ from hearth.errors import ApiError
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 CLOCK_SKEW_S = 300
+#: of an Authorization header; AWS takes 8 KB of headers in all
+MAX_AUTHORIZATION = 8192
 #: longest life of a presigned request, of the S3 and STS documentation
 MAX_PRESIGNED_S = 7 * 24 * 3600
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
@@ -34,14 +36,19 @@ _DATE = re.compile(r"\d{8}T\d{6}Z")
 _SPACES = re.compile(r" {2,}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Signature:
+class _Claims(NamedTuple):
+    """What one client's signatures of a day have in common."""
+
     access_key: str
-    #: YYYYMMDD, region, service
+    #: YYYYMMDD
     date: str
     region: str
     service: str
     signed_headers: tuple[str, ...]
+
+
+class _Signature(NamedTuple):
+    claims: _Claims
     signature: str
     #: YYYYMMDDTHHMMSSZ
     signed_at: str
@@ -60,16 +67,16 @@ class Verifier:
     def verify(self, request: Request, service: str) -> Caller:
         """Who signed `request`, for a service's signing name. Raises ApiError with AWS's code and text."""
         given = _read(request)
+        access_key, date, region, signed_service, signed_headers = given.claims
         now_s = self._clock()
         _check_time(given, now_s)
-        if given.service != service:
+        if signed_service != service:
             raise _invalid(f"Credential should be scoped to correct service: '{service}'. ")
-        caller, secret = self._keys.find(given.access_key, given.token, given.region, request, now_s)
-        canonical = canonical_request(request, given.signed_headers, presigned=given.expires_s is not None)
-        scope = f"{given.date}/{given.region}/{given.service}/aws4_request"
+        caller, secret = self._keys.find(access_key, given.token, region, request, now_s)
+        canonical = canonical_request(request, signed_headers, presigned=given.expires_s is not None)
         digest = hashlib.sha256(canonical.encode()).hexdigest()
-        to_sign = f"{ALGORITHM}\n{given.signed_at}\n{scope}\n{digest}"
-        key = signing_key(secret, given.date, given.region, given.service)
+        to_sign = f"{ALGORITHM}\n{given.signed_at}\n{date}/{region}/{service}/aws4_request\n{digest}"
+        key = signing_key(secret, date, region, service)
         expected = hmac.digest(key, to_sign.encode(), hashlib.sha256).hex()
         if not hmac.compare_digest(expected.encode(), given.signature.encode()):
             raise _invalid(_NOT_THE_SAME)
@@ -139,6 +146,8 @@ def _payload_hash(request: Request, presigned: bool) -> str:
 def _read(request: Request) -> _Signature:
     authorization = request.headers.get("authorization")
     if authorization is not None:
+        if len(authorization) > MAX_AUTHORIZATION:
+            raise _incomplete(f"Authorization header is longer than {MAX_AUTHORIZATION} bytes.")
         signed_at = request.headers.get("x-amz-date") or request.headers.get("date") or ""
         return _from_header(authorization, signed_at, request.headers.get("x-amz-security-token"))
     if "X-Amz-Signature=" in request.query:
@@ -147,30 +156,35 @@ def _read(request: Request) -> _Signature:
 
 
 def _from_header(authorization: str, signed_at: str, token: str | None) -> _Signature:
-    parsed = _parse_header(authorization)
+    before, _, rest = authorization.partition("Signature=")
+    signature, _, behind = rest.partition(",")
+    claims = _claims(before, behind.strip(), bool(signature.strip()))
     if not _DATE.fullmatch(signed_at):
         raise _incomplete(
             "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. "
-            f"Authorization={_shown(authorization)}"
+            f"Authorization={before[:256]}"
         )
-    access_key, date, region, service, headers, signature = parsed
-    return _Signature(access_key, date, region, service, headers, signature, signed_at, token)
+    return _Signature(claims, signature.strip(), signed_at, token)
 
 
-def _parse_header(authorization: str) -> tuple[str, str, str, str, tuple[str, ...], str]:
-    algorithm, _, rest = authorization.partition(" ")
+@functools.lru_cache(maxsize=256)
+def _claims(before: str, behind: str, signed: bool) -> _Claims:
+    """From an Authorization header without its signature: what is before it, what is behind it, whether there is one.
+
+    Kept, since a client sends the same with every request.
+    """
+    algorithm, _, rest = before.partition(" ")
     if algorithm != ALGORITHM:
-        raise _incomplete(f"Unsupported AWS 'algorithm': '{algorithm[:64]}'. Authorization={_shown(authorization)}")
+        raise _incomplete(f"Unsupported AWS 'algorithm': '{algorithm[:64]}'. Authorization={before[:256]}")
     fields = {}
-    for part in rest.split(","):
+    for part in f"{rest},{behind}".split(","):
         name, _, value = part.strip().partition("=")
         fields[name] = value
-    missing = [name for name in ("Credential", "Signature", "SignedHeaders") if not fields.get(name)]
-    if missing:
+    has = {"Credential": fields.get("Credential"), "Signature": signed, "SignedHeaders": fields.get("SignedHeaders")}
+    if missing := [name for name, value in has.items() if not value]:
         complaints = " ".join(f"Authorization header requires '{name}' parameter." for name in missing)
-        raise _incomplete(f"{complaints} Authorization={_shown(authorization)}")
-    access_key, date, region, service = _scope(fields["Credential"])
-    return access_key, date, region, service, tuple(fields["SignedHeaders"].split(";")), fields["Signature"]
+        raise _incomplete(f"{complaints} Authorization={before[:256]}")
+    return _Claims(*_scope(fields["Credential"]), tuple(fields["SignedHeaders"].split(";")))
 
 
 def _from_query(request: Request) -> _Signature:
@@ -184,13 +198,9 @@ def _from_query(request: Request) -> _Signature:
         )
     if not _DATE.fullmatch(parameters["X-Amz-Date"]) or not parameters["X-Amz-Expires"].isdecimal():
         raise _incomplete("Date must be in ISO-8601 'basic format', and X-Amz-Expires a number of seconds.")
-    access_key, date, region, service = _scope(parameters["X-Amz-Credential"])
+    scope = _scope(parameters["X-Amz-Credential"])
     return _Signature(
-        access_key,
-        date,
-        region,
-        service,
-        tuple(parameters["X-Amz-SignedHeaders"].split(";")),
+        _Claims(*scope, tuple(parameters["X-Amz-SignedHeaders"].split(";"))),
         parameters["X-Amz-Signature"],
         parameters["X-Amz-Date"],
         parameters.get("X-Amz-Security-Token"),
@@ -209,10 +219,10 @@ def _scope(credential: str) -> tuple[str, str, str, str]:
 
 
 def _check_time(given: _Signature, now_s: float) -> None:
-    if given.signed_at[:8] != given.date:
+    if given.signed_at[:8] != given.claims.date:
         raise _invalid(
             "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
-            f"'{given.date}' != '{given.signed_at[:8]}', from '{given.signed_at}'."
+            f"'{given.claims.date}' != '{given.signed_at[:8]}', from '{given.signed_at}'."
         )
     signed_s = _epoch(given.signed_at)
     allowed_s = CLOCK_SKEW_S if given.expires_s is None else given.expires_s
@@ -246,8 +256,3 @@ def _invalid(message: str) -> ApiError:
 
 def _incomplete(message: str) -> ApiError:
     return ApiError("IncompleteSignatureException", 403, message)
-
-
-def _shown(authorization: str) -> str:
-    """AWS shows the header in its error, without the signature; so do we, bounded."""
-    return authorization.partition("Signature=")[0][:256]

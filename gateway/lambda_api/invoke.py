@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
-import time
 from typing import Any
 
 import orjson
 
 from gateway import metrics
 from gateway.call import Call
+from gateway.ids import new_trace_id
 from gateway.lambda_api.names import function_ref, not_found
 from gateway.lambda_api.payload_error import parser_text
 from hearth.arn import LATEST, FunctionRef
@@ -169,9 +168,3 @@ def _client_context(given: str | None) -> str:
         return text.decode()
     except (binascii.Error, ValueError) as exc:
         raise InvalidRequestContent("Client context must be a valid Base64-encoded JSON object.") from exc
-
-
-def new_trace_id() -> str:
-    """An X-Ray header for a caller that brought none; not sampled."""
-    random = os.urandom(20).hex()
-    return f"Root=1-{int(time.time()):08x}-{random[:24]};Parent={random[24:]};Sampled=0"

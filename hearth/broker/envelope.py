@@ -1,12 +1,12 @@
 """Invocation and InvocationResult <-> AMQP body, properties and headers.
 
-The body is the payload's raw bytes, never wrapped. Everything else is a property or a header, and a header that
-would hold its default is left out: fewer bytes, and the codec's cost is per header.
+The body is the payload's raw bytes, never wrapped. Everything else is a property or a header, and what would hold
+its default is left out: fewer bytes, and the codec's cost is per field.
 
-request  message_id request id · correlation_id the caller's own · reply_to · type invocation type · content_type
+request  message_id request id · correlation_id the caller's own · reply_to · [type invocation type] · [content_type]
          headers: family key arn until [epoch trace context tail attempt placed again]
-reply    correlation_id · type outcome, or "part" for a piece of a large body that others follow · content_type
-         headers: version [detail epoch log billed cold]
+reply    correlation_id · type outcome, or "part" for a piece of a large body that others follow · [content_type]
+         headers: [version detail epoch log billed cold]
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from typing import Any
 
 from pika import BasicProperties
 
+from hearth.arn import LATEST
 from hearth.model.invocation import Invocation, InvocationResult, InvocationType, Outcome
 
 #: `type` of a reply that holds only a piece of the body
 PART = "part"
 #: larger bodies go out in pieces, so that one large answer does not hold up the connection for the others
 PART_BYTES = 64 * 1024
+JSON = "application/json"
+REQUEST_RESPONSE = InvocationType.REQUEST_RESPONSE.value
 
 
 def invocation_properties(
@@ -47,12 +50,12 @@ def invocation_properties(
     if invocation.again:
         headers["again"] = True
     return BasicProperties(
-        content_type=invocation.content_type,
+        content_type=_unless(invocation.content_type, JSON),
         headers=headers,
         correlation_id=correlation_id,
         reply_to=reply_to,
         message_id=invocation.request_id,
-        type=invocation.invocation_type.value,
+        type=_unless(invocation.invocation_type.value, REQUEST_RESPONSE),
     )
 
 
@@ -68,10 +71,10 @@ def read_invocation(properties: BasicProperties, body: bytes) -> Invocation:
         payload=body,
         gives_up_at_ms=headers["until"],
         epoch=get("epoch", 0),
-        invocation_type=InvocationType(properties.type or "RequestResponse"),
+        invocation_type=InvocationType(properties.type or REQUEST_RESPONSE),
         trace_id=get("trace", ""),
         client_context=get("context", ""),
-        content_type=properties.content_type or "application/json",
+        content_type=properties.content_type or JSON,
         tail=get("tail", False),
         attempt=get("attempt", 1),
         placed_at_ms=get("placed", 0),
@@ -80,7 +83,9 @@ def read_invocation(properties: BasicProperties, body: bytes) -> Invocation:
 
 
 def result_properties(result: InvocationResult, correlation_id: str | None) -> BasicProperties:
-    headers: dict[str, Any] = {"version": result.executed_version}
+    headers: dict[str, Any] = {}
+    if result.executed_version != LATEST:
+        headers["version"] = result.executed_version
     if result.detail:
         headers["detail"] = result.detail
     if result.epoch:
@@ -92,8 +97,8 @@ def result_properties(result: InvocationResult, correlation_id: str | None) -> B
     if result.cold_start:
         headers["cold"] = True
     return BasicProperties(
-        content_type=result.content_type,
-        headers=headers,
+        content_type=_unless(result.content_type, JSON),
+        headers=headers or None,
         correlation_id=correlation_id,
         type=result.outcome.value,
     )
@@ -108,11 +113,15 @@ def read_result(properties: BasicProperties, body: bytes) -> InvocationResult:
     return InvocationResult(
         outcome=Outcome(properties.type or "lost"),
         payload=body,
-        executed_version=get("version", ""),
+        executed_version=get("version", LATEST),
         log_tail=get("log", b""),
         detail=get("detail", ""),
-        content_type=properties.content_type or "application/json",
+        content_type=properties.content_type or JSON,
         epoch=get("epoch", 0),
         billed_ms=get("billed", 0),
         cold_start=get("cold", False),
     )
+
+
+def _unless(value: str, default: str) -> str | None:
+    return None if value == default else value
