@@ -174,7 +174,7 @@ def test_commands_show_the_workers_of_all_hosts(hosts: Hosts) -> None:
     env = os.environ | {"HEARTH_DATA": str(hosts.head.data), "HEARTH_COORDINATION_URL": hosts.coordination_url}
 
     def run(*arguments: str) -> str:
-        inside = ["nsenter", f"--net=/run/netns/{hosts.head.namespace}", sys.executable, "-m", "hearth.cli"]
+        inside = ["nsenter", f"--net={hosts.head.namespace}", sys.executable, "-m", "hearth.cli"]
         return subprocess.run([*inside, *arguments], env=env, capture_output=True, text=True, timeout=60).stdout
 
     found = json.loads(run("workers", "--json"))

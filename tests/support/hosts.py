@@ -2,7 +2,8 @@
 
     head 10.77.0.1 (the bridge itself) ── w1 10.77.0.2
                                        └─ w2 10.77.0.3
-Nothing leads out of them. For root only.
+Nothing leads out of them. The namespaces have no names: open descriptors hold them, so they go with this process.
+For root only.
 """
 
 from __future__ import annotations
@@ -35,20 +36,29 @@ REGION, ACCOUNT = "us-east-1", "000000000000"
 KEY, SECRET = "AKIAHOSTSTEST", "hosts-test-secret"
 AMQP_PORT, STATE_PORT, COORDINATION_PORT, API_PORT = 5672, 6379, 6380, 4566
 _CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
 _START_S, _STOP_S = 120.0, 60.0
 
 
 def unavailable() -> str:
     """Why there can be no such hosts here; empty if there can."""
     if os.geteuid() != 0:
-        return "network namespaces with names need root"
+        return "making network namespaces needs root"
     if missing := [tool for tool in ("ip", "nsenter", "unshare") if shutil.which(tool) is None]:
         return f"{', '.join(missing)} not installed: sudo apt-get install iproute2 util-linux"
     return ""
 
 
-def ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True)
+def new_namespace() -> int:
+    """A descriptor of a new network namespace; this process stays where it is."""
+
+    def make() -> int:
+        if _libc.unshare(_CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "unshare")
+        return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(make).result()
 
 
 class Host:
@@ -57,17 +67,21 @@ class Host:
     def __init__(self, name: str, number: int, scratch: Path) -> None:
         self.name = name
         self.address = f"{PREFIX}.{number}"
-        self.namespace = f"hearth-{uuid.uuid4().hex[:6]}-{name}"
         self.data = scratch / name
         self.data.mkdir()
         (self.data / "runtimes").symlink_to(places.RUNTIMES)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        ip("netns", "add", self.namespace)
-        ip("-n", self.namespace, "link", "set", "lo", "up")
+        self._descriptor = new_namespace()
+        self.namespace = f"/proc/{os.getpid()}/fd/{self._descriptor}"
+        self.ip("link", "set", "lo", "up")
+
+    def ip(self, *arguments: str) -> None:
+        inside = ["nsenter", f"--net={self.namespace}", "ip"]
+        subprocess.run([*inside, *arguments], check=True, capture_output=True, text=True)
 
     def start(self, what: str, command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
         """Its output goes to log(what)."""
-        inside = [f"--net=/run/netns/{self.namespace}", "unshare", "--uts", "sh", "-c", 'hostname "$0"; exec "$@"']
+        inside = [f"--net={self.namespace}", "unshare", "--uts", "sh", "-c", 'hostname "$0"; exec "$@"']
         with self.log(what).open("ab") as log:
             self.processes[what] = subprocess.Popen(
                 ["nsenter", *inside, self.name, *command],
@@ -108,15 +122,13 @@ class Host:
         return ThreadPoolExecutor(number, initializer=self._enter)
 
     def _enter(self) -> None:
-        libc = ctypes.CDLL(None, use_errno=True)
-        with open(f"/run/netns/{self.namespace}") as namespace:
-            if libc.setns(namespace.fileno(), _CLONE_NEWNET) != 0:
-                raise OSError(ctypes.get_errno(), "setns")
+        if _libc.setns(self._descriptor, _CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "setns")
 
     def remove(self) -> None:
         for what in reversed(list(self.processes)):
             self.stop(what)
-        subprocess.run(["ip", "netns", "del", self.namespace], check=False, capture_output=True)
+        os.close(self._descriptor)
 
 
 class Hosts:
@@ -147,24 +159,23 @@ class Hosts:
 
     def _build(self) -> None:
         head = self.head = self._add("head", 1)
-        inside = ("-n", head.namespace)
-        ip(*inside, "link", "add", "br0", "type", "bridge")
-        ip(*inside, "addr", "add", f"{head.address}/24", "dev", "br0")
-        ip(*inside, "link", "set", "br0", "up")
+        head.ip("link", "add", "br0", "type", "bridge")
+        head.ip("addr", "add", f"{head.address}/24", "dev", "br0")
+        head.ip("link", "set", "br0", "up")
         self.w1, self.w2 = self._add("w1", 2), self._add("w2", 3)
         for host in (self.w1, self.w2):
             port = f"to-{host.name}"
-            ip(*inside, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", host.namespace)
-            ip(*inside, "link", "set", port, "master", "br0", "up")
-            ip("-n", host.namespace, "addr", "add", f"{host.address}/24", "dev", "eth0")
-            ip("-n", host.namespace, "link", "set", "eth0", "up")
+            head.ip("link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", host.namespace)
+            head.ip("link", "set", port, "master", "br0", "up")
+            host.ip("addr", "add", f"{host.address}/24", "dev", "eth0")
+            host.ip("link", "set", "eth0", "up")
 
     def cut(self, host: Host) -> None:
         """Take its cable out; nobody is told."""
-        ip("-n", self.head.namespace, "link", "set", f"to-{host.name}", "down")
+        self.head.ip("link", "set", f"to-{host.name}", "down")
 
     def mend(self, host: Host) -> None:
-        ip("-n", self.head.namespace, "link", "set", f"to-{host.name}", "up")
+        self.head.ip("link", "set", f"to-{host.name}", "up")
 
     def _start_servers(self) -> None:
         head = self.head
