@@ -61,7 +61,7 @@ class Aside:
         self.in_use = True
         #: set while events may be put into it, and when it has ended
         self._open = asyncio.Event()
-        self._ended = False
+        self.ended = False
         self._taking = 0
         self._running = 0
         self._idle = asyncio.Event()
@@ -73,7 +73,7 @@ class Aside:
     async def take(self, event: Event) -> None:
         """Returns when the broker has it. Raises AsideEnded, PublishRefused when it is full, Unavailable."""
         await self._open.wait()
-        if self._ended:
+        if self.ended:
             raise AsideEnded(self._queue)
         self._taking += 1
         self._note_activity()
@@ -94,7 +94,7 @@ class Aside:
                         await asyncio.wait_for(stopping.wait(), PAUSE_S)
                 quiesced()
         finally:
-            self._ended = True
+            self.ended = True
             self._open.set()
             await self._close()
 

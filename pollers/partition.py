@@ -117,12 +117,17 @@ class Partition:
         event = delivery.event
         if event is None:
             self._tasks.create_task(self._keep_unreadable(delivery))
-            return None
-        if event.due_at_ms > now_ms():  # handed on by an earlier holder
+        elif event.due_at_ms > now_ms():  # handed on by an earlier holder
             self._tasks.create_task(self._make_wait(delivery))
-            return None
-        self._place(delivery)
-        return None
+        else:
+            self._place(delivery)
+
+    def _on_due(self, delivery: Delivery) -> None:
+        """From a delay's queue. Its time has come, whatever a clock that was set meanwhile says."""
+        if delivery.event is None:
+            self._tasks.create_task(self._keep_unreadable(delivery))
+        else:
+            self._place(delivery)
 
     def _place(self, delivery: Delivery) -> None:
         """Run it or set it aside; it is due."""
@@ -210,7 +215,7 @@ class Partition:
 
     def _aside(self, arn: str) -> Aside:
         aside = self._asides.get(arn)
-        if aside is None:
+        if aside is None or aside.ended:
             aside = self._asides[arn] = Aside(
                 self._broker,
                 self._state,
@@ -234,7 +239,8 @@ class Partition:
             self._stopping.set()
             self._quiet()
         finally:
-            del self._asides[arn]
+            if self._asides.get(arn) is aside:
+                del self._asides[arn]
 
     async def _put_aside(self, delivery: Delivery) -> None:
         """Move it to its function's queue aside; acknowledged when the broker has it there."""
@@ -275,7 +281,7 @@ class Partition:
             max_bytes=self._max_bytes,
             tasks=tasks,
             stopping=self._stopping,
-            on_due=self._on_delivery,
+            on_due=self._on_due,
             began=self._began,
             quiet=self._quiet,
         )

@@ -71,6 +71,8 @@ class Poller:
     async def _rebalance(self, tasks: asyncio.TaskGroup) -> None:
         """Raises Unavailable when a store does not answer; what is held stays held."""
         coordination = self._stores.coordination
+        # a gateway may have been started with more
+        self._partitions = max(self._partitions, await events.partitions(self._stores.state))
         living = await leases.heartbeat(coordination, self.id)
         wanted = partitions_of(self.id, living, self._partitions)
         for number in sorted(set(self._held) - wanted):
