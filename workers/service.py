@@ -45,6 +45,8 @@ WATCH_S = 0.025
 LONGEST_RUN_S = 900.0 + 30.0
 #: how often a broken consumer is tried again
 ATTACH_PAUSE_S = 0.5
+#: quorum queues have chosen new leaders by then, when a broker node has died
+ELECTION_S = 3.0
 #: AMQP's reply code when a queue isn't there, and RabbitMQ's when its home node is down
 NOT_FOUND = 404
 
@@ -87,6 +89,7 @@ class Worker:
         self._placement_tags: list[str] = []
         self._publisher: Channel | None = None
         self._late_answers = LateAnswers()
+        self._node_lost_s = float("-inf")
         self._node_loss = NodeLoss(broker, self._on_node_loss)
         self._live_workers = 1
         #: of a request for which no sandbox starts, since the last heartbeat
@@ -191,6 +194,7 @@ class Worker:
 
     def _on_node_loss(self) -> None:
         """Callers will send again what they wait for: say what is here."""
+        self._node_lost_s = time.monotonic()
         self._tasks.create_task(self._mark_held(), name="mark-held")
 
     async def _mark_held(self) -> None:
@@ -394,7 +398,8 @@ class Worker:
                 raise Unavailable("no connection to the broker")
             try:
                 await self._publisher.publish_confirmed(exchange, routing_key, invocation.payload, properties)
-            except PublishRefused:  # the node of the version's queue died
+            except PublishRefused:  # a broker node died: of the version's queue, or placement has no leader now
+                await asyncio.sleep(ELECTION_S)
                 await self._publisher.publish_confirmed(topology.PLACEMENT, "", invocation.payload, properties)
         except HearthError as exc:
             if delivery.ours:
@@ -442,18 +447,20 @@ class Worker:
             await asyncio.sleep(WATCH_S)
             for version_pool in list(pool.versions.values()):
                 for delivery in list(version_pool.waiting)[version_pool.starting :]:
-                    if delivery in version_pool.waiting:  # not taken while another one was handed back
-                        await self._reconsider(version_pool, delivery)
+                    self._reconsider(version_pool, delivery)
             if not pool.waiting:
                 pool.has_waiting.clear()
 
-    async def _reconsider(self, version_pool: VersionPool, delivery: Delivery) -> None:
+    def _reconsider(self, version_pool: VersionPool, delivery: Delivery) -> None:
         held_s = time.monotonic() - delivery.received_s
         waited_s = (now_ms() - delivery.invocation.placed_at_ms) / 1000 if delivery.placed else held_s
         self._longest_wait_s = max(self._longest_wait_s, waited_s)
         if waited_s > self._settings.placement_wait_seconds:
             version_pool.waiting.remove(delivery)
             delivery.answer(InvocationResult(Outcome.THROTTLED, detail="ConcurrentInvocationLimitExceeded"))
+        elif time.monotonic() < self._node_lost_s + ELECTION_S:
+            return  # publishes to a queue without a leader are stuck for long; a sandbox here may be free before
         elif self._live_workers > 1 and held_s > placement.offer_after_s(waited_s - held_s):
             version_pool.waiting.remove(delivery)
-            await self.hand_back(delivery)
+            # a task: while a broker node dies the confirm may be long in coming, and others wait here
+            self._tasks.create_task(self.hand_back(delivery), name="offer-back")

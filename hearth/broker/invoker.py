@@ -27,7 +27,9 @@ from hearth.model.invocation import Invocation, InvocationResult, Outcome
 REPLY_TO = "amq.rabbitmq.reply-to"
 #: pause before a request that the broker could not take is published once more; then twice that, ...
 RETRY_S = 0.05
-MAX_TRIES = 6
+LONGEST_RETRY_S = 0.5
+#: eight seconds: longer than the placement queue takes to choose another leader
+MAX_TRIES = 20
 #: from the word that a node died until requests are sent again: workers answer late, or mark what they hold, meanwhile
 GRACE_S = 1.5
 REFUSED = "The broker could not take the request."
@@ -141,7 +143,7 @@ class BrokerInvoker:
         if pending.tries >= MAX_TRIES:
             pending.future.set_result(InvocationResult(Outcome.LOST, detail=REFUSED))
             return
-        delay_s = RETRY_S * 2 ** (pending.tries - 1)
+        delay_s = min(LONGEST_RETRY_S, RETRY_S * 2 ** (pending.tries - 1))
         pending.tries += 1
         asyncio.get_running_loop().call_later(delay_s, self._publish_again, pending)
 
