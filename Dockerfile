@@ -38,6 +38,6 @@ RUN chown root:root /var/lib/hearth \
 # The runtime clients, so that a worker starts without the network.
 RUN python -c "import asyncio; from hearth.settings import Settings; from workers import runtimes; \
 settings = Settings.load(); asyncio.run(runtimes.prepare(settings, print)); assert runtimes.installed(settings)"
-COPY --chmod=0755 docker/workers.sh /usr/local/bin/hearth-workers
+COPY docker/workers.sh /usr/local/bin/hearth-workers
 ENTRYPOINT ["hearth-workers"]
 CMD ["hearth", "serve", "fleet"]
