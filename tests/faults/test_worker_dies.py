@@ -85,7 +85,8 @@ def test_warm_request_whose_worker_died_runs_once_more_at_most(start: Start, tmp
     record = tmp_path / "runs"
     answer = load.one(stack, function, {"runs": str(record), "i": 0, "kill": True})
     assert answer.code == "ServiceException"
-    assert list(runs_of(record).values()) == [2]
+    # one, if it was on its way to a new sandbox when the warm one fell free: then it counts as placed
+    assert list(runs_of(record).values()) in ([1], [2])
 
 
 def test_drained_worker_fails_no_request(start: Start) -> None:
