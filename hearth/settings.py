@@ -42,7 +42,10 @@ class Settings(BaseSettings):
     port: int = Field(4566, description="port of the API", ge=0, le=65535)
     bind: str = Field("127.0.0.1", description="address the API listens on")
     data: Path = Field(default_factory=_default_data, description="embedded servers' data, code blobs, logs")
-    broker_url: str | None = Field(None, description="amqp:// URL of a RabbitMQ to use instead of the embedded one")
+    broker_url: str | None = Field(
+        None,
+        description="amqp:// URL of a RabbitMQ to use instead of the embedded one; of a cluster: all nodes' URLs, a,b",
+    )
     state_url: str | None = Field(None, description="redis:// URL of the durable server (functions, executions)")
     coordination_url: str | None = Field(None, description="redis:// URL of the server that may be lost (leases)")
     code_url: str | None = Field(None, description="directory of code blobs, logs and bills (default: DATA/blobs)")
