@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from workers.sandbox.isolation.cgroup import Cgroup, Limits, kill_group, removed, words, write
+from workers.sandbox.isolation.cgroup import Cgroup, Limits, kill_group, removed, v2_weight, words, write
 
 CONTROLLERS = ("memory", "cpu", "pids")
 _NOT_OFFERED = "no cgroup hierarchy mounted here has this controller"
@@ -57,6 +57,11 @@ def hierarchies(cgroup_text: str, mountinfo_text: str) -> list[Hierarchy]:
                 found.append(Hierarchy(2 if number == "0" else 1, controllers, Path(point) / below))
                 break
     return found
+
+
+#: What all sandboxes together weigh against the processes beside their groups, of which each weighs 1024: without it
+#: any number of functions would share what one process gets, as soon as the host is busy.
+_SANDBOXES_WEIGHT = 4096 * (os.cpu_count() or 1)
 
 
 class CgroupTree:
@@ -119,8 +124,12 @@ def remove_tree(parent: Path) -> None:
         time.sleep(0.005)  # a killed process leaves its group a moment after its end
 
 
-def _v1_parent(group: Path, worker_pid: int, _controllers: Iterable[str]) -> Path:
-    return _make_parent(group / "hearth", worker_pid)
+def _v1_parent(group: Path, worker_pid: int, controllers: Iterable[str]) -> Path:
+    parent = _make_parent(group / "hearth", worker_pid)
+    if "cpu" in controllers:
+        for directory in (parent.parent, parent):
+            write(directory / "cpu.shares", str(_SANDBOXES_WEIGHT))
+    return parent
 
 
 def _v2_parent(group: Path, worker_pid: int, controllers: Iterable[str]) -> Path:
@@ -146,6 +155,9 @@ def _v2_parent(group: Path, worker_pid: int, controllers: Iterable[str]) -> Path
     write(home / "cgroup.subtree_control", enable)
     parent = _make_parent(home, worker_pid)
     write(parent / "cgroup.subtree_control", enable)
+    if "cpu" in controllers:
+        for directory in (home, parent):
+            write(directory / "cpu.weight", str(v2_weight(_SANDBOXES_WEIGHT)))
     return parent
 
 
