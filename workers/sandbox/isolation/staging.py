@@ -61,8 +61,9 @@ class Staging:
         needed = 0o5 if os.path.isdir(source) else 0o4
         if found.st_mode & needed != needed:
             raise PermissionError(f"{source} must be readable by all users (its mode is {found.st_mode & 0o777:o})")
-        if _open_to_all(Path(source).resolve()):
-            return source
+        real = Path(source).resolve()  # what is open may be reached by a link through what isn't
+        if _open_to_all(real):
+            return str(real)
         # The inode too: a path may have been replaced by a new directory since.
         key = (source, found.st_dev, found.st_ino)
         if key not in self._binds:
