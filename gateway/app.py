@@ -71,6 +71,7 @@ class Gateway:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_CLOSE_S):
                         await keeper
+                metrics.flush()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
@@ -116,16 +117,12 @@ class Gateway:
         await _send(send, answer, request_id, head=request.method == "HEAD")
 
     def _request(self, scope: Scope) -> Request:
-        headers: dict[str, str] = {}
-        for raw_name, raw_value in scope["headers"]:
-            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-            headers[name] = f"{headers[name]},{value}" if name in headers else value
         server = scope.get("server")
         return Request(
             scope["method"],
             scope["raw_path"].decode("latin-1"),
             scope["query_string"].decode("latin-1"),
-            headers,
+            _headers(scope["headers"]),
             from_function=server is not None and server[1] == self._function_port,
         )
 
@@ -186,6 +183,15 @@ class Gateway:
 
 class Disconnected(Exception):
     """The client went away before its request was whole."""
+
+
+def _headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
+    if len(headers) != len(raw):  # some came more than once
+        headers.clear()
+        for name, value in ((name.decode("latin-1"), value.decode("latin-1")) for name, value in raw):
+            headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return headers
 
 
 def _check_size(request: Request, route: Route) -> None:

@@ -5,6 +5,7 @@ Billed is the Duration rounded up to a whole millisecond, at least one; Init is 
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import uuid
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 #: unwritten records kept in memory while the disk fails, at about _RECORD_BYTES each
 _LIMIT_BYTES = 32 << 20
 _RECORD_BYTES = 400
+_DAY_MS = 24 * 3600 * 1000
 
 
 class Bill(NamedTuple):
@@ -59,7 +61,7 @@ class BillWriter:
     def _write(self, bills: Sequence[Bill]) -> list[Bill]:
         days: dict[str, list[Bill]] = {}
         for bill in bills:
-            days.setdefault(_day(bill.t), []).append(bill)
+            days.setdefault(_day(bill.t // _DAY_MS), []).append(bill)
         unwritten: list[Bill] = []
         for day, records in days.items():
             path = self._root / day / f"{self._id}.jsonl"
@@ -71,8 +73,10 @@ class BillWriter:
         return unwritten
 
 
-def _day(t_ms: int) -> str:
-    return datetime.fromtimestamp(t_ms / 1000, UTC).strftime("%Y-%m-%d")
+@functools.lru_cache(maxsize=4)
+def _day(number: int) -> str:
+    """YYYY-MM-DD of a day counted from the epoch."""
+    return datetime.fromtimestamp(number * _DAY_MS / 1000, UTC).strftime("%Y-%m-%d")
 
 
 def _line(bill: Bill) -> bytes:

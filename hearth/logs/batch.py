@@ -26,6 +26,7 @@ FLUSH_S = 0.2
 RETRY_S = 1.0
 #: how long `close` tries to write what is left
 CLOSE_S = 5.0
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 
 
 class BatchWriter(Generic[Item]):
@@ -131,10 +132,13 @@ class BatchWriter(Generic[Item]):
 def append_file(path: Path, data: bytes) -> None:
     """Append all of it or nothing: half a line must not stay in front of what is tried again.
 
-    Directories are made each time: a sweep may have removed one that was quiet for the retention.
+    Directories are made anew if need be: a sweep may have removed one that was quiet for the retention.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        fd = os.open(path, _APPEND, 0o640)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, _APPEND, 0o640)
     try:
         before = os.fstat(fd).st_size
         try:
