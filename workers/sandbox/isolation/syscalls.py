@@ -11,13 +11,20 @@ import fcntl
 import os
 import socket
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 _CLONE_INTO_CGROUP = 0x200000000
-_SYS_CLONE3 = 435  # the same number on every architecture
+# the same numbers on every architecture
+_SYS_CLONE3, _SYS_MOVE_MOUNT, _SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT = 435, 429, 430, 431, 432
+_FSCONFIG_SET_FLAG, _FSCONFIG_SET_STRING, _FSCONFIG_CMD_CREATE = 0, 1, 6
+_FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
+_MOUNT_ATTR_NOSUID, _MOUNT_ATTR_NODEV = 2, 4
+_MOVE_MOUNT_F_EMPTY_PATH = 4
+_AT_FDCWD = -100
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT = 1, 2, 4, 32
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
@@ -54,6 +61,33 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str = ""
 
 def unmount(target: str) -> None:
     _checked(_libc.umount2(os.fsencode(target), MNT_DETACH), f"umount {target}")
+
+
+def mount_detached(kind: str, source: str, options: Iterable[str]) -> int:
+    """A mount that is attached nowhere; it ends with its last descriptor. options: `name` or `name=value`."""
+    context = _checked(_libc.syscall(_SYS_FSOPEN, kind.encode(), _FSOPEN_CLOEXEC), "fsopen")
+    try:
+        for option in (f"source={source}", *options):
+            name, given, value = option.partition("=")
+            command = _FSCONFIG_SET_STRING if given else _FSCONFIG_SET_FLAG
+            encoded = name.encode(), value.encode() if given else None
+            _checked(_libc.syscall(_SYS_FSCONFIG, context, command, *encoded, 0), f"mount option {option}")
+        _checked(_libc.syscall(_SYS_FSCONFIG, context, _FSCONFIG_CMD_CREATE, None, None, 0), f"mount {source}")
+        attributes = _MOUNT_ATTR_NOSUID | _MOUNT_ATTR_NODEV
+        mount_fd = _checked(_libc.syscall(_SYS_FSMOUNT, context, _FSMOUNT_CLOEXEC, attributes), "fsmount")
+    finally:
+        os.close(context)
+    return mount_fd
+
+
+def attach(mount_fd: int, target: str) -> None:
+    """Put a detached mount at a path of this mount namespace."""
+    arguments = (mount_fd, b"", _AT_FDCWD, os.fsencode(target), _MOVE_MOUNT_F_EMPTY_PATH)
+    _checked(_libc.syscall(_SYS_MOVE_MOUNT, *arguments), f"attach {target}")
+
+
+def sync_file_system(descriptor: int) -> None:
+    _checked(_libc.syncfs(descriptor), "syncfs")
 
 
 def die_with_parent(signal_number: int) -> None:

@@ -1,0 +1,173 @@
+"""What functions reach with each egress, asked on the host that `egress_host` makes.
+
+python -m tests.support.egress_scenario -> one JSON object on standard output
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.support.egress_host import ALLOWED, BROKER, HOST, METADATA, NAME, OUTSIDE, PORT, PRIVATE
+from tests.support.sandbox_scenarios import _descendants, _names, a_spec, output_of, run
+from workers.sandbox.supervisor import Egress, EgressPolicy, Supervisor
+
+_LATE_ADDRESS = "198.51.100.77"
+_TARGETS = {
+    "the outside world": OUTSIDE,
+    "the broker": BROKER,
+    "a private network": PRIVATE,
+    "an allowed private address": ALLOWED,
+    "the cloud's metadata": METADATA,
+    "the host's own address": HOST,
+    "the host's loopback": "127.0.0.1",
+    "the router": "100.64.0.1",
+    "the uplink's gateway": "100.127.255.2",
+}
+_PROBE = """
+import json, os, socket
+def tcp(address, family=socket.AF_INET):
+    with socket.socket(family, socket.SOCK_STREAM) as connection:
+        connection.settimeout(5)
+        connection.connect((address, 8080))
+        return connection.recv(100).decode()
+def udp(address):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.settimeout(1)
+        sender.sendto(b"x", (address, 8080))
+        return sender.recv(100).decode()
+def raw(_):
+    socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    return "made"
+def tried(action, *arguments):
+    try:
+        return action(*arguments)
+    except OSError as exc:
+        return f"refused: {exc}"
+found = {name: tried(tcp, address) for name, address in json.loads(os.environ["TARGETS"]).items()}
+found["a datagram outside"] = tried(udp, "203.0.113.5")
+found["by name"] = tried(tcp, "outside.test")
+found["IPv6"] = tried(tcp, "2001:db8::1", socket.AF_INET6)
+found["a raw socket"] = tried(raw, "")
+found["the platform"] = "AWS_ENDPOINT_URL" in os.environ and tried(
+    lambda: socket.create_connection(("127.0.0.1", 4566), 2).close() or "reached")
+print(json.dumps(found))
+"""
+_LISTEN = """
+import socket
+server = socket.create_server(("0.0.0.0", 8080))
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
+    route.connect(("203.0.113.5", 9))
+    print(route.getsockname()[0], flush=True)
+while True:
+    connection, _ = server.accept()
+    connection.sendall(b"sandbox")
+    connection.close()
+"""
+
+
+def _answer_everything(address: str) -> None:
+    """A service on the host itself that no function may reach."""
+    server = socket.create_server((address, PORT))
+    while True:
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(b"the host")
+
+
+def _resolve() -> None:
+    """The host's resolver: every name is the outside world's address. RFC 1035, 4.1."""
+    resolver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    resolver.bind(("127.0.0.1", 53))
+    while True:
+        question, asker = resolver.recvfrom(512)
+        kind = question[12:].split(b"\0", 1)[1][:2]
+        answer = b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4" + socket.inet_aton(OUTSIDE) if kind == b"\0\1" else b""
+        counts = b"\0\1" + (b"\0\1" if answer else b"\0\0") + b"\0\0\0\0"
+        end = 12 + question[12:].index(b"\0") + 5
+        resolver.sendto(question[:2] + b"\x81\x80" + counts + question[12:end] + answer, asker)
+
+
+async def _asked(supervisor: Supervisor, code: Path, egress: Egress, **more: str) -> dict[str, Any]:
+    environment = {"TARGETS": json.dumps(_TARGETS | {name.replace("_", " "): more[name] for name in more})}
+    _, text, _ = await run(supervisor, a_spec(f"asks-{egress}", code, _PROBE, environment=environment, egress=egress))
+    return json.loads(text.splitlines()[-1])
+
+
+def _from_the_host() -> dict[str, str]:
+    """The control: from here, all of it can be reached."""
+    found = {}
+    for name in ("the outside world", "the broker", "a private network", "the cloud's metadata"):
+        with socket.create_connection((_TARGETS[name], PORT), timeout=5) as connection:
+            found[name] = connection.recv(100).decode()
+    return found
+
+
+async def main() -> dict[str, Any]:
+    for serve in (lambda: _answer_everything("127.0.0.1"), lambda: _answer_everything(HOST), _resolve):
+        threading.Thread(target=serve, daemon=True).start()
+    policy = EgressPolicy(never=(BROKER,), allowed=(ALLOWED,))
+    with tempfile.TemporaryDirectory() as folder:
+        code = Path(folder)
+        code.chmod(0o755)
+        async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as platform:
+            host, port = platform.sockets[0].getsockname()
+            before = _settings()
+            log = logging.getLogger("scenario")
+            supervisor = await Supervisor.create(want="auto", platform=(host, port), pool=2, log=log, egress=policy)
+            try:
+                return {"settings changed": before != _settings()} | await _found(supervisor, code)
+            finally:
+                pids = _descendants(os.getpid())
+                await supervisor.close()
+                give_up_at = time.monotonic() + 5
+                while any(Path(f"/proc/{pid}").exists() for pid in pids):
+                    assert time.monotonic() < give_up_at, _names()
+                    await asyncio.sleep(0.01)
+
+
+async def _found(supervisor: Supervisor, code: Path) -> dict[str, Any]:
+    if supervisor.no_egress:
+        return {"no_egress": supervisor.no_egress}
+    other = await supervisor.spawn(a_spec("other", code, _LISTEN, egress=Egress.OPEN))
+    async with asyncio.timeout(10):
+        while not (address := await _text(other.output_fd)):
+            await asyncio.sleep(0.01)
+    subprocess.run(["ip", "address", "add", f"{_LATE_ADDRESS}/24", "dev", "out"], check=True)
+    threading.Thread(target=lambda: _answer_everything(_LATE_ADDRESS), daemon=True).start()
+    await asyncio.sleep(0.3)  # until the uplink has told of the new address
+    more = {"another_sandbox": address, "the_host's_new_address": _LATE_ADDRESS}
+    reached = {str(egress): await _asked(supervisor, code, egress, **more) for egress in Egress}
+    await other.stop()
+    helper = next(pid for pid, name in _names() if "slirp4netns --" in name)
+    os.kill(helper, 9)
+    await asyncio.sleep(1.5)  # it is started again after a second
+    again = (await _asked(supervisor, code, Egress.OPEN))["the outside world"]
+    return {"no_egress": "", "reached": reached, "from the host": _from_the_host(), "after the helper's death": again}
+
+
+async def _text(descriptor: int) -> str:
+    try:
+        return os.read(descriptor, 100).decode().strip()
+    except BlockingIOError:
+        return ""
+
+
+def _settings() -> list[str]:
+    """The host's settings that a router might want to change, and its links."""
+    files = ("ipv4/ip_forward", "ipv4/conf/all/forwarding", "ipv4/conf/out/forwarding", "ipv4/conf/all/rp_filter")
+    return [Path("/proc/sys/net", file).read_text() for file in files] + [name for _, name in socket.if_nameindex()]
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING)
+    print(json.dumps(asyncio.run(main())), flush=True)
