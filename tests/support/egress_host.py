@@ -1,6 +1,6 @@
 """A host of our own for tests of egress: a network namespace beside another that plays the outside world.
 
-    python -m tests.support.egress_host serve     the outside world's services: TCP and UDP on port 8080 of every address
+    python -m tests.support.egress_host serve     the outside world's services, on port 8080
 
 The outside world has public, private and link-local addresses. The host reaches all of them, so that what a function
 does not reach is closed by us. The host's resolver listens on its loopback only.
@@ -23,7 +23,6 @@ OUTSIDE = "203.0.113.5"
 BROKER = "203.0.113.9"
 PRIVATE, ALLOWED = "10.9.9.9", "10.8.8.8"
 METADATA = "169.254.169.254"
-NAME = "outside.test"
 
 
 def serve() -> None:

@@ -1,3 +1,4 @@
+# ruff: noqa: ASYNC110, ASYNC221, ASYNC240 (a test program: polling and small waits are fine in it)
 """What functions reach with each egress, asked on the host that `egress_host` makes.
 
 python -m tests.support.egress_scenario -> one JSON object on standard output
@@ -17,8 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.support.egress_host import ALLOWED, BROKER, HOST, METADATA, NAME, OUTSIDE, PORT, PRIVATE
-from tests.support.sandbox_scenarios import _descendants, _names, a_spec, output_of, run
+from tests.support.egress_host import ALLOWED, BROKER, HOST, METADATA, OUTSIDE, PORT, PRIVATE
+from tests.support.sandbox_scenarios import _descendants, _names, a_spec, run
 from workers.sandbox.supervisor import Egress, EgressPolicy, Supervisor
 
 _LATE_ADDRESS = "198.51.100.77"

@@ -27,6 +27,7 @@ from typing import Any
 
 from workers.host import probe
 from workers.sandbox.supervisor import (
+    EgressPolicy,
     IsolationUnavailable,
     Mount,
     SandboxProcess,
@@ -270,8 +271,9 @@ async def abandoned(supervisor: Supervisor, code: Path) -> Answer:
 async def findings(supervisor: Supervisor, code: Path) -> Answer:
     """What `hearth doctor` would say, asked while a sandbox of this very process runs."""
     process = await supervisor.spawn(a_spec("bystander", code, "import time; time.sleep(60)"))
-    found = await asyncio.to_thread(probe, SimpleNamespace(isolation="auto"))  # type: ignore[arg-type]
-    demanding = await asyncio.to_thread(probe, SimpleNamespace(isolation="full"))  # type: ignore[arg-type]
+    auto, full = (SimpleNamespace(isolation=want, egress="open", data=code) for want in ("auto", "full"))
+    found = await asyncio.to_thread(probe, auto)  # type: ignore[arg-type]
+    demanding = await asyncio.to_thread(probe, full)  # type: ignore[arg-type]
     undisturbed = not process.exited.done()
     await process.stop()
     return {
@@ -394,10 +396,14 @@ async def main(name: str, want: Any) -> Answer:
         Path(scratch).chmod(0o755)
         code = Path(scratch, "code")
         code.mkdir(mode=0o755)
+        disks = Path(scratch, "disks")
+        disks.mkdir()
         async with await asyncio.start_server(_echo, "127.0.0.1", 0) as platform:
             host, port = platform.sockets[0].getsockname()
             try:
-                supervisor = await Supervisor.create(want=want, platform=(host, port), pool=2, log=_LOG)
+                supervisor = await Supervisor.create(
+                    want=want, platform=(host, port), pool=2, log=_LOG, egress=EgressPolicy(), disks=disks
+                )
             except IsolationUnavailable as exc:
                 return {"level": None, "missing": exc.reasons, "message": exc.message}
             try:
