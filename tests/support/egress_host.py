@@ -1,6 +1,7 @@
 """A host of our own for tests of egress: a network namespace beside another that plays the outside world.
 
-    python -m tests.support.egress_host serve     the outside world's services, on port 8080
+    python -m tests.support.egress_host outside     the outside world's services, on port 8080
+    python -m tests.support.egress_host host        the host's own, which no function may reach, and its resolver
 
 The outside world has public, private and link-local addresses. The host reaches all of them, so that what a function
 does not reach is closed by us. The host's resolver listens on its loopback only.
@@ -18,14 +19,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PORT = 8080
-HOST = "198.51.100.1"
+ADD_PORT = 8081
+HOST, LATE = "198.51.100.1", "198.51.100.77"
 OUTSIDE = "203.0.113.5"
 BROKER = "203.0.113.9"
 PRIVATE, ALLOWED = "10.9.9.9", "10.8.8.8"
 METADATA = "169.254.169.254"
 
 
-def serve() -> None:
+def serve_outside() -> None:
     """What an address answers is its own name, on every address this namespace has."""
     tcp = socket.create_server(("0.0.0.0", PORT))
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -44,6 +46,39 @@ def serve() -> None:
             connection.sendall(f"this is {connection.getsockname()[0]}".encode())
 
 
+def serve_host() -> None:
+    """On its address, its loopback and, once somebody asks for it on ADD_PORT, on a new address."""
+    for address in ("127.0.0.1", HOST):
+        threading.Thread(target=_answer, args=(address,), daemon=True).start()
+    threading.Thread(target=_resolve, daemon=True).start()
+    control = socket.create_server(("127.0.0.1", ADD_PORT))
+    print("ready", flush=True)
+    control.accept()[0].close()
+    subprocess.run(["ip", "address", "add", f"{LATE}/24", "dev", "out"], check=True)
+    _answer(LATE)
+
+
+def _answer(address: str) -> None:
+    server = socket.create_server((address, PORT))
+    while True:
+        connection, _ = server.accept()
+        with connection:
+            connection.sendall(b"the host")
+
+
+def _resolve() -> None:
+    """Every name is the outside world's address. RFC 1035, 4.1."""
+    resolver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    resolver.bind(("127.0.0.1", 53))
+    while True:
+        question, asker = resolver.recvfrom(512)
+        kind = question[12:].split(b"\0", 1)[1][:2]
+        answer = b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4" + socket.inet_aton(OUTSIDE) if kind == b"\0\1" else b""
+        counts = b"\0\1" + (b"\0\1" if answer else b"\0\0") + b"\0\0\0\0"
+        end = 12 + question[12:].index(b"\0") + 5
+        resolver.sendto(question[:2] + b"\x81\x80" + counts + question[12:end] + answer, asker)
+
+
 @contextmanager
 def a_host(scratch: Path) -> Iterator[list[str]]:
     """The command prefix that runs a program on our host. Needs root."""
@@ -53,17 +88,26 @@ def a_host(scratch: Path) -> Iterator[list[str]]:
     try:
         for command in _topology(host, outside):
             subprocess.run(["ip", *command.split()], check=True, capture_output=True)
-        enter = ["nsenter", f"--net=/run/netns/{outside}"]
-        command = [*enter, sys.executable, "-m", "tests.support.egress_host", "serve"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as world:
-            assert world.stdout is not None
-            assert world.stdout.readline() == "ready\n"
-            script = f'mount --bind {resolv_conf} /etc/resolv.conf && exec "$@"'
+        with _served(outside, "outside"), _served(host, "host"):
+            # Where there is no udev, the device that it opens to all users is root's alone.
+            tun = f"mknod -m 666 {scratch}/tun c 10 200 && mount --bind {scratch}/tun /dev/net/tun"
+            script = f'mount --bind {resolv_conf} /etc/resolv.conf && {tun} && exec "$@"'
             yield ["nsenter", f"--net=/run/netns/{host}", "unshare", "--mount", "sh", "-c", script, "sh"]
-            world.kill()
     finally:
         for namespace in (host, outside):
             subprocess.run(["ip", "netns", "delete", namespace], check=False, capture_output=True)
+
+
+@contextmanager
+def _served(namespace: str, what: str) -> Iterator[None]:
+    command = ["nsenter", f"--net=/run/netns/{namespace}", sys.executable, "-m", "tests.support.egress_host", what]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as services:
+        try:
+            assert services.stdout is not None
+            assert services.stdout.readline() == "ready\n"
+            yield
+        finally:
+            services.kill()
 
 
 def _topology(host: str, outside: str) -> list[str]:
@@ -82,4 +126,4 @@ def _topology(host: str, outside: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    serve()
+    {"outside": serve_outside, "host": serve_host}[sys.argv[1]]()

@@ -1,4 +1,4 @@
-# ruff: noqa: ASYNC110, ASYNC221, ASYNC240 (a test program: polling and small waits are fine in it)
+# ruff: noqa: ASYNC110, ASYNC240 (a test program: polling and small waits are fine in it)
 """What functions reach with each egress, asked on the host that `egress_host` makes.
 
 python -m tests.support.egress_scenario -> one JSON object on standard output
@@ -11,18 +11,15 @@ import json
 import logging
 import os
 import socket
-import subprocess
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from tests.support.egress_host import ALLOWED, BROKER, HOST, METADATA, OUTSIDE, PORT, PRIVATE
+from tests.support.egress_host import ADD_PORT, ALLOWED, BROKER, HOST, LATE, METADATA, OUTSIDE, PORT, PRIVATE
 from tests.support.sandbox_scenarios import _descendants, _names, a_spec, run
 from workers.sandbox.supervisor import Egress, EgressPolicy, Supervisor
 
-_LATE_ADDRESS = "198.51.100.77"
 _TARGETS = {
     "the outside world": OUTSIDE,
     "the broker": BROKER,
@@ -76,28 +73,6 @@ while True:
 """
 
 
-def _answer_everything(address: str) -> None:
-    """A service on the host itself that no function may reach."""
-    server = socket.create_server((address, PORT))
-    while True:
-        connection, _ = server.accept()
-        with connection:
-            connection.sendall(b"the host")
-
-
-def _resolve() -> None:
-    """The host's resolver: every name is the outside world's address. RFC 1035, 4.1."""
-    resolver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    resolver.bind(("127.0.0.1", 53))
-    while True:
-        question, asker = resolver.recvfrom(512)
-        kind = question[12:].split(b"\0", 1)[1][:2]
-        answer = b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4" + socket.inet_aton(OUTSIDE) if kind == b"\0\1" else b""
-        counts = b"\0\1" + (b"\0\1" if answer else b"\0\0") + b"\0\0\0\0"
-        end = 12 + question[12:].index(b"\0") + 5
-        resolver.sendto(question[:2] + b"\x81\x80" + counts + question[12:end] + answer, asker)
-
-
 async def _asked(supervisor: Supervisor, code: Path, egress: Egress, **more: str) -> dict[str, Any]:
     environment = {"TARGETS": json.dumps(_TARGETS | {name.replace("_", " "): more[name] for name in more})}
     _, text, _ = await run(supervisor, a_spec(f"asks-{egress}", code, _PROBE, environment=environment, egress=egress))
@@ -114,8 +89,6 @@ def _from_the_host() -> dict[str, str]:
 
 
 async def main() -> dict[str, Any]:
-    for serve in (lambda: _answer_everything("127.0.0.1"), lambda: _answer_everything(HOST), _resolve):
-        threading.Thread(target=serve, daemon=True).start()
     policy = EgressPolicy(never=(BROKER,), allowed=(ALLOWED,))
     with tempfile.TemporaryDirectory() as folder:
         code = Path(folder)
@@ -126,7 +99,8 @@ async def main() -> dict[str, Any]:
             log = logging.getLogger("scenario")
             supervisor = await Supervisor.create(want="auto", platform=(host, port), pool=2, log=log, egress=policy)
             try:
-                return {"settings changed": before != _settings()} | await _found(supervisor, code)
+                found = await _found(supervisor, code)
+                return found | {"settings changed": before != _settings()}
             finally:
                 pids = _descendants(os.getpid())
                 await supervisor.close()
@@ -143,10 +117,12 @@ async def _found(supervisor: Supervisor, code: Path) -> dict[str, Any]:
     async with asyncio.timeout(10):
         while not (address := await _text(other.output_fd)):
             await asyncio.sleep(0.01)
-    subprocess.run(["ip", "address", "add", f"{_LATE_ADDRESS}/24", "dev", "out"], check=True)
-    threading.Thread(target=lambda: _answer_everything(_LATE_ADDRESS), daemon=True).start()
+    socket.create_connection(("127.0.0.1", ADD_PORT)).close()
+    async with asyncio.timeout(10):
+        while not _answers(LATE):
+            await asyncio.sleep(0.01)
     await asyncio.sleep(0.3)  # until the uplink has told of the new address
-    more = {"another_sandbox": address, "the_host's_new_address": _LATE_ADDRESS}
+    more = {"another_sandbox": address, "the_host's_new_address": LATE}
     reached = {str(egress): await _asked(supervisor, code, egress, **more) for egress in Egress}
     await other.stop()
     helper = next(pid for pid, name in _names() if "slirp4netns --" in name)
@@ -154,6 +130,14 @@ async def _found(supervisor: Supervisor, code: Path) -> dict[str, Any]:
     await asyncio.sleep(1.5)  # it is started again after a second
     again = (await _asked(supervisor, code, Egress.OPEN))["the outside world"]
     return {"no_egress": "", "reached": reached, "from the host": _from_the_host(), "after the helper's death": again}
+
+
+def _answers(address: str) -> bool:
+    try:
+        socket.create_connection((address, PORT)).close()
+    except OSError:
+        return False
+    return True
 
 
 async def _text(descriptor: int) -> str:

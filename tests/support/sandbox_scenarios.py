@@ -171,6 +171,31 @@ async def limits(supervisor: Supervisor, code: Path) -> Answer:
     return answers
 
 
+async def disk(supervisor: Supervisor, code: Path) -> Answer:
+    """/tmp on disk: filled to its end under a smaller memory limit, empty for the next one, gone at the end."""
+    fill = (
+        "import os\nf = open('/tmp/big', 'wb', buffering=0)\nn = 0\ntry:\n"
+        " while True: n += f.write(bytes(1 << 20))\nexcept OSError as e: print(n >> 20, e.errno)"
+    )
+    look = "import os; print(os.listdir('/tmp'), oct(os.stat('/tmp').st_mode))"
+    before = _loop_devices()
+    filled = await run(supervisor, a_spec("filler", code, fill, memory_mb=64, ephemeral_mb=200))
+    looked = await run(supervisor, a_spec("next", code, look, memory_mb=64, ephemeral_mb=200))
+    cramped = await Supervisor.create(want="auto", platform=None, pool=0, log=_LOG, disks=Path("/proc/self/fdinfo"))
+    without = await run(cramped, a_spec("without", code, look))
+    await cramped.close()
+    await supervisor.close()
+    async with asyncio.timeout(10):
+        while _loop_devices() - before:  # the kernel frees them when the last mount has gone
+            await asyncio.sleep(0.02)
+    return {
+        "no_disk": supervisor.no_disk,
+        "filled": [*filled[1].split(), filled[0].status, filled[0].oom],
+        "next": looked[1].strip(),
+        "where there is no room": [cramped.no_disk, without[1].strip()],
+    }
+
+
 async def leaks(supervisor: Supervisor, code: Path) -> Answer:
     """What is left after 50 spawns and stops, counted before and after."""
     script = (
@@ -311,6 +336,16 @@ def _throttled(supervisor: Supervisor, sandbox_id: str) -> int:
     return int(dict(pairs)["nr_throttled"])
 
 
+def _loop_devices() -> set[str]:
+    """Those that hold a file of a worker below this test's folder."""
+    found = set()
+    for file in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):
+            if tempfile.gettempdir() in file.read_text():
+                found.add(str(file))
+    return found
+
+
 def _descendants(of: int) -> list[int]:
     found: list[int] = []
     pending = [of]
@@ -386,7 +421,7 @@ def _host_address() -> str:
 
 
 _SCENARIOS: dict[str, Callable[[Supervisor, Path], Awaitable[Answer]]] = {
-    f.__name__: f for f in (attacks, endings, limits, leaks, cancellation, staging, abandoned, findings, level)
+    f.__name__: f for f in (attacks, endings, limits, disk, leaks, cancellation, staging, abandoned, findings, level)
 }
 
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from workers.sandbox.isolation import syscalls
 from workers.sandbox.isolation.netlink import Netlink
 
 #: The sandboxes' side, in the range set aside for translated networks (RFC 6598).
@@ -136,7 +137,14 @@ def _elements(addresses: Iterable[str]) -> str:
 
 def _apply(nft: str, rules: str) -> None:
     try:
-        result = subprocess.run([nft, "-f", "-"], input=rules, capture_output=True, text=True, timeout=10)
+        result = subprocess.run(
+            [nft, "-f", "-"],
+            input=rules,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            preexec_fn=lambda: syscalls.keep_over_exec(syscalls.CAP_NET_ADMIN),
+        )
     except subprocess.TimeoutExpired as exc:
         raise OSError("nft does not end") from exc
     if result.returncode != 0:

@@ -30,7 +30,10 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT = 1, 2, 4, 32
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 MNT_DETACH = 2
 
+CAP_NET_ADMIN = 12
+_CAPABILITY_VERSION_3 = 0x20080522
 _PR_SET_PDEATHSIG = 1
+_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 47, 2
 _PR_SET_CHILD_SUBREAPER = 36
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
@@ -98,6 +101,17 @@ def die_with_parent(signal_number: int) -> None:
 def become_subreaper() -> None:
     """Orphaned descendants become our children instead of init's."""
     _checked(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
+
+
+def keep_over_exec(capability: int) -> None:
+    """Let the next program have a capability that we hold in our user namespace: an exec drops it from other users."""
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    data = ctypes.create_string_buffer(24)  # effective, permitted, inheritable; the low halves, then the high ones
+    _checked(_libc.capget(header, data), "capget")
+    sets = list(struct.unpack("=6I", data.raw))
+    sets[2] |= 1 << capability
+    _checked(_libc.capset(header, struct.pack("=6I", *sets)), "capset")
+    _checked(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability, 0, 0), "prctl")
 
 
 def loopback_up() -> None:

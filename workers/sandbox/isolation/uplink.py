@@ -97,11 +97,14 @@ def local_addresses(fib_trie: str) -> list[str]:
 
 
 def _start(slirp: str, namespace: int, user_namespace: int | None) -> subprocess.Popen[bytes]:
-    """--enable-sandbox, --enable-seccomp: it talks to hostile code, so it keeps neither files nor system calls."""
+    """It talks to hostile code: as root it gives up files and capabilities (--enable-sandbox asks for a root to be),
+    and always the system calls that it does not need."""
     command = [slirp, "--configure", "--mtu=65520", f"--cidr={UPLINK_NETWORK}", "--disable-host-loopback"]
-    command += ["--enable-sandbox", "--enable-seccomp", "--netns-type=path"]
+    command += ["--enable-seccomp", "--netns-type=path"]
     passed = [namespace]
-    if user_namespace is not None:
+    if user_namespace is None:
+        command.append("--enable-sandbox")
+    else:
         command.append(f"--userns-path=/proc/self/fd/{user_namespace}")
         passed.append(user_namespace)
     command += [f"/proc/self/fd/{namespace}", UPLINK]
