@@ -132,13 +132,17 @@ class Stock:
 
 def _serve(channel: socket.socket, make: Make, discard: Discard | None) -> NoReturn:
     syscalls.die_with_parent(signal.SIGKILL)
+    # Imported here: the spawner forks, and what it does not load need not be copied.
+    from concurrent.futures import ThreadPoolExecutor
+
     kept: dict[int, list[int]] = {}
+    discarding = ThreadPoolExecutor(2)  # it waits for the kernel too, and whoever asks for a part must not
     number = 0
     while data := channel.recv(_MESSAGE_BYTES):
         message = json.loads(data)
         if "give_up" in message:
             if (part := kept.pop(message["give_up"], None)) is not None and discard is not None:
-                discard(part)
+                discarding.submit(discard, part)
             continue
         try:
             descriptors = make(message["make"])
