@@ -13,7 +13,8 @@ import struct
 _NLMSG_ERROR = 2
 _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_REPLACE, _NLM_F_EXCL, _NLM_F_CREATE = 1, 4, 0x100, 0x200, 0x400
 _RTM_NEWLINK, _RTM_DELLINK, _RTM_NEWADDR, _RTM_NEWROUTE = 16, 17, 20, 24
-_IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_NET_NS_FD, _IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 3, 18, 28, 1, 2, 1
+_IFLA_IFNAME, _IFLA_MTU, _IFLA_LINKINFO, _IFLA_NET_NS_FD = 3, 4, 18, 28
+_IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY = 1, 4, 5
 _RT_TABLE_MAIN, _RTPROT_STATIC, _RTN_UNICAST = 254, 4, 1
@@ -37,13 +38,14 @@ class Netlink:
     def close(self) -> None:
         self._socket.close()
 
-    def add_veth(self, name: str, index: int, *, peer: str, peer_index: int, peer_namespace: int) -> None:
+    def add_veth(self, name: str, index: int, *, peer: str, peer_index: int, peer_namespace: int, mtu: int) -> None:
         """A pair of links: one end here, `peer` in another network namespace, given by a descriptor of it."""
-        other = _link(peer_index) + _text(_IFLA_IFNAME, peer)
+        size = _attribute(_IFLA_MTU, struct.pack("=I", mtu))
+        other = _link(peer_index) + _text(_IFLA_IFNAME, peer) + size
         other += _attribute(_IFLA_NET_NS_FD, struct.pack("=I", peer_namespace))
         data = _attribute(_VETH_INFO_PEER | _NLA_F_NESTED, other)
         info = _text(_IFLA_INFO_KIND, "veth") + _attribute(_IFLA_INFO_DATA | _NLA_F_NESTED, data)
-        body = _link(index) + _text(_IFLA_IFNAME, name) + _attribute(_IFLA_LINKINFO | _NLA_F_NESTED, info)
+        body = _link(index) + _text(_IFLA_IFNAME, name) + size + _attribute(_IFLA_LINKINFO | _NLA_F_NESTED, info)
         self._add(_RTM_NEWLINK, _NLM_F_CREATE | _NLM_F_EXCL, body)
 
     def delete_link(self, index: int) -> None:

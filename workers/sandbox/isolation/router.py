@@ -15,6 +15,7 @@ import subprocess
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from workers.sandbox.isolation import syscalls
 from workers.sandbox.isolation.netlink import Netlink
@@ -22,6 +23,7 @@ from workers.sandbox.isolation.netlink import Netlink
 #: The sandboxes' side, in the range set aside for translated networks (RFC 6598).
 GATEWAY = "100.64.0.1"
 UPLINK, UPLINK_NETWORK = "up0", "100.127.255.0/24"
+MTU = 65_520  # the uplink's most: nothing in between is a real wire
 _FIRST, _LAST = 2, 65_000
 #: Link indexes are chosen, not looked up; the kernel itself counts from 1.
 _INDEX_BASE = 1000
@@ -111,7 +113,8 @@ class Router:
         self._next = number + 1 if number < _LAST else _FIRST
         index, address = _INDEX_BASE + number, _address(number)
         ours = self._netlink
-        ours.add_veth(f"s{number}", index, peer="eth0", peer_index=_SANDBOX_LINK, peer_namespace=namespace)
+        peer: dict[str, Any] = {"peer": "eth0", "peer_index": _SANDBOX_LINK, "peer_namespace": namespace}
+        ours.add_veth(f"s{number}", index, mtu=MTU, **peer)
         ours.set_up(index)
         ours.add_route(index, address)
         ours.commit()

@@ -21,53 +21,27 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from workers.sandbox.isolation import reaper, syscalls
-from workers.sandbox.isolation.disk import DiskMaker, discard
-from workers.sandbox.isolation.network import make_network
-from workers.sandbox.isolation.router import GATEWAY, Router
-from workers.sandbox.isolation.spec import PLATFORM_PORT, RUNTIME_API_PORT
+from workers.sandbox.isolation.parts import Parts, PartsStore
+from workers.sandbox.isolation.router import GATEWAY
 from workers.sandbox.isolation.staging import TMP, Staging
-from workers.sandbox.isolation.stock import Stock
 from workers.sandbox.isolation.uplink import Uplink
 
 MESSAGE_BYTES = 1 << 20
-_OPEN, _CLOSED = "open", "closed"  # kinds of networks in stock
 _OPEN_FILES = 1024  # as on AWS
 _QUIET_S = 0.02  # after so long without a request the stocks are filled up
 _FIRST_UID, _UIDS_PER_WORKER, _WORKERS = 20_000, 1000, 40
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """What a sandbox takes from the stocks: descriptors, but for its disk's number. disk: None for /tmp in memory.
-    options: bwrap's."""
-
-    namespace: int
-    listeners: list[int]
-    disk_number: int | None
-    disk: int | None
-    options: int
-
-
 class Spawner:
     def __init__(self, worker: socket.socket, setup: dict[str, Any]) -> None:
         self._worker = worker
-        self._uplink: Uplink | None = None
-        self._router: Router | None = None
-        self._egress: dict[str, Any] = setup["egress"] or {}
-        #: why functions reach the platform at most; empty if they have a way out
-        self.no_egress = ""
-        self._disks: Stock | None = None
-        #: why /tmp is in memory; empty if it is on disk, or was not to be
-        self.no_disk = ""
-        if self._egress:  # first of all: it stays in the host's namespaces
-            self._uplink = Uplink(self._egress["slirp"], theirs=[worker.fileno()])
+        # First of all: it stays in the host's namespaces.
+        uplink = Uplink(setup["egress"]["slirp"], theirs=[worker.fileno()]) if setup["egress"] else None
         self._bwrap: str = setup["bwrap"]
-        self._namespaces: bool = setup["namespaces"]
+        self.namespaces: bool = setup["namespaces"]
         self._user_namespace: bool = setup["user_namespace"]
         self._own_uid: bool = setup["own_uid"]
         self._seccomp = bytes.fromhex(setup["seccomp"])
@@ -75,62 +49,19 @@ class Spawner:
         self._by_pid: dict[int, tuple[str, int | None, int | None]] = {}
         self._uids: deque[int] = deque()
         # What processes that we fork must not hold open: the ends of sockets that say, by closing, that we are gone.
-        self._ends = [worker.fileno()]
+        ends = [worker.fileno()]
         if self._own_uid:
             # The claim is held as long as this process lives.
             self._uids, self._uid_claim = _claim_uids()
-            self._ends.append(self._uid_claim.fileno())
+            ends.append(self._uid_claim.fileno())
         syscalls.become_subreaper()  # the inner pid 1 of a sandbox outlives the outer one for a moment
-        if self._namespaces:
+        if self.namespaces:
             if not setup["root"]:
                 syscalls.enter_user_namespace()
             self._staging = Staging(other_users=self._own_uid)
-            syscalls.unshare(syscalls.CLONE_NEWNET)  # refused here and now, or never
-            syscalls.loopback_up()
-            if self._uplink is not None:
-                self._make_router(self._uplink, root=setup["root"])
-            self._make_networks(setup["pool"], platform=setup["platform"])
-            if setup["disks"] is not None:
-                self._make_disks(setup["disks"], setup["disk_mb"], setup["pool"])
-
-    def _make_networks(self, count: int, *, platform: bool) -> None:
-        router, ports = self._router, (RUNTIME_API_PORT, PLATFORM_PORT)[: 1 + platform]
-
-        def make(kind: str) -> list[int]:
-            return make_network(ports, router if kind == _OPEN else None)
-
-        self._networks = Stock(make, None, theirs=self._ends)
-        self._ends.append(self._networks.channel.fileno())
-        self._networks.keep(_OPEN if router is not None and self._egress["ahead"] else _CLOSED, count)
-
-    def _make_disks(self, folder: str, usual_mb: int, count: int) -> None:
-        try:
-            maker = DiskMaker(folder)
-            disks = Stock(lambda kind: [maker.make(int(kind))], lambda parts: discard(parts[0]), theirs=self._ends)
-            number, parts = disks.take(str(usual_mb))  # refused here and now, or never
-        except OSError as exc:
-            self.no_disk = str(exc)
-            return
-        os.close(parts[0])
-        disks.give_up(number)
-        disks.keep(str(usual_mb), count)
-        self._disks = disks
-
-    def _make_router(self, uplink: Uplink, *, root: bool) -> None:
-        """The network namespace just entered becomes the router; where that fails, functions have no way out."""
-        try:
-            never = [*(uplink.host_addresses() or []), *self._egress["never"]]
-            router = Router(self._egress["nft"], never=never, allowed=self._egress["allowed"])
-            user_namespace = None if root else os.open("/proc/self/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-            uplink.begin(router.namespace, router.dns, user_namespace)
-            router.wait_for_uplink()
-            self._staging.build_open_etc(GATEWAY)
-            self._router = router
-            self._ends.append(uplink.channel.fileno())
-        except OSError as exc:
-            self.no_egress = str(exc)
-            uplink.channel.close()
-            self._uplink = None
+            self.parts = PartsStore(setup, uplink, ends)
+            if uplink is not None and not self.parts.no_egress:
+                self._staging.build_open_etc(GATEWAY)
 
     def run(self) -> None:
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -139,19 +70,14 @@ class Spawner:
         selector = selectors.DefaultSelector()
         selector.register(self._worker, selectors.EVENT_READ)
         selector.register(wake_read, selectors.EVENT_READ)
-        watched: dict[int, Callable[[], bool]] = {}
-        if self._uplink is not None:
-            watched[self._uplink.channel.fileno()] = self._follow_addresses
-        stocks = [stock for stock in (self._networks, self._disks) if stock] if self._namespaces else []
-        watched |= {stock.channel.fileno(): stock.receive for stock in stocks}
+        watched = self.parts.watched() if self.namespaces else {}
         for descriptor in watched:
             selector.register(descriptor, selectors.EVENT_READ)
         while True:
-            full = all(stock.full for stock in stocks)
+            full = not self.namespaces or self.parts.full
             ready = {key.fd for key, _ in selector.select(None if full else _QUIET_S)}
             if not ready:
-                for stock in stocks:
-                    stock.top_up()
+                self.parts.top_up()
             # A helper that died can't be made anew from here: this spawner ends, and its successor has another.
             if not all(watched[descriptor]() for descriptor in ready & watched.keys()):
                 break
@@ -165,17 +91,9 @@ class Spawner:
                 self._handle(json.loads(message))
         self._end_all()
 
-    def _follow_addresses(self) -> bool:
-        """Close the host's new addresses to functions. False: the uplink has died."""
-        addresses = self._uplink.host_addresses() if self._uplink else None
-        if addresses is None or self._router is None:
-            return False
-        self._router.refuse(self._egress["nft"], addresses)
-        return True
-
     def _end_all(self) -> None:
         """The worker has gone. Dying would do, but for a bwrap that has not yet tied its life to ours."""
-        if not self._namespaces:
+        if not self.namespaces:
             for pid in self._by_pid:  # each reaper ends its own tree and removes its folder
                 os.kill(pid, signal.SIGTERM)
             for pid in self._by_pid:
@@ -186,7 +104,7 @@ class Spawner:
         name = message["id"]
         if message["op"] == "kill":
             # A reaper needs the chance to kill what is below it; bwrap's children are killed by the kernel.
-            number = signal.SIGKILL if self._namespaces else signal.SIGTERM
+            number = signal.SIGKILL if self.namespaces else signal.SIGTERM
             for pid, (sandbox_id, *_) in self._by_pid.items():
                 if sandbox_id == name:
                     os.kill(pid, number)
@@ -211,7 +129,11 @@ class Spawner:
             cgroup = _opened(opened, os.open(message["unified"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         if self._own_uid and not self._uids:
             raise OSError(errno.EAGAIN, "every user id of this worker is taken by a sandbox")
-        parts = self._take_parts(message, opened) if self._namespaces else None
+        parts, options = None, -1
+        if self.namespaces:
+            parts = self.parts.take(way_out=message["way_out"], disk_mb=message["disk_mb"])
+            opened.callback(parts.close)
+            options = _opened(opened, self._options(message["options"], parts))
         uid = self._uids.popleft() if self._own_uid else None
         pid = syscalls.fork_into_cgroup(cgroup)
         if pid == 0:
@@ -226,52 +148,33 @@ class Spawner:
                     plain = message["command"], message["environment"], message["directory"]
                     reaper.run(*plain, temporary_dir=message["temporary_dir"], info_fd=info_write)
                 else:
-                    self._bubblewrap(message["command"], parts, uid, info_write)
+                    self._bubblewrap(message["command"], parts, uid, options, info_write)
 
             reaper.run_child(child)
-        self._by_pid[pid] = (message["id"], uid, parts.disk_number if parts else None)
+        self._by_pid[pid] = (message["id"], uid, parts.keep_disk() if parts else None)
         return pid, [output, info, *(parts.listeners if parts else [])]
 
-    def _take_parts(self, message: dict[str, Any], opened: contextlib.ExitStack) -> _Parts:
-        way_out = message["way_out"] and self._router is not None
-        _, (namespace, *listeners) = self._networks.take(_OPEN if way_out else _CLOSED)
-        for descriptor in (namespace, *listeners):
-            _opened(opened, descriptor)
-        number = disk = None
-        if self._disks is not None and message["disk_mb"]:
-            # No room, or no loop device: then this one's /tmp takes memory, as on hosts that have no disks at all.
-            with contextlib.suppress(OSError):
-                number, (disk,) = self._disks.take(str(message["disk_mb"]))
-                _opened(opened, disk)
-        try:
-            options = self._options(message["options"], way_out=way_out, disk=disk is not None)
-        except OSError:
-            if self._disks is not None and number is not None:
-                self._disks.give_up(number)
-            raise
-        return _Parts(namespace, listeners, number, disk, _opened(opened, options))
-
-    def _options(self, options: list[str | dict[str, Any]], *, way_out: bool, disk: bool) -> int:
+    def _options(self, options: list[str | dict[str, Any]], parts: Parts) -> int:
         """bwrap's options as a file: NUL-terminated strings, with paths that the sandbox's user can walk."""
-        words = ["--ro-bind", str(self._staging.open_etc if way_out else self._staging.etc), "/etc"]
+        words = ["--ro-bind", str(self._staging.open_etc if parts.way_out else self._staging.etc), "/etc"]
         for word in options:
             match word:
                 case {"source": source}:
                     words.append(self._staging.path_of(source))
                 case {"in_memory": in_memory}:
-                    words += ["--bind", str(TMP), "/tmp"] if disk else in_memory
+                    words += in_memory if parts.disk is None else ["--bind", str(TMP), "/tmp"]
                 case str():
                     words.append(word)
         return _memory_file("options", b"".join(os.fsencode(word) + b"\0" for word in words))
 
-    def _bubblewrap(self, command: list[str], parts: _Parts, uid: int | None, info: int) -> None:
+    def _bubblewrap(self, command: list[str], parts: Parts, uid: int | None, options: int, info: int) -> None:
         """In the child: into the namespaces, down to the sandbox's own user, and on to bwrap."""
         if parts.disk is not None:
             syscalls.unshare(syscalls.CLONE_NEWNS)  # no other sandbox is to see it, nor its mount to stay here
             syscalls.attach(parts.disk, str(TMP))
         syscalls.setns(parts.namespace, syscalls.CLONE_NEWNET)
-        arguments = ["bwrap", "--args", str(parts.options), "--info-fd", str(info)]
-        inherited = [parts.options, info]
+        arguments = ["bwrap", "--args", str(options), "--info-fd", str(info)]
+        inherited = [options, info]
         if self._seccomp:
             filter_fd = _memory_file("seccomp", self._seccomp)
             arguments += ["--seccomp", str(filter_fd)]
@@ -297,8 +200,8 @@ class Spawner:
             if pid == 0:
                 return
             sandbox_id, uid, disk = self._by_pid.pop(pid, (None, None, None))
-            if disk is not None and self._disks is not None:
-                self._disks.give_up(disk)
+            if disk is not None:
+                self.parts.give_up_disk(disk)
             if uid is not None:
                 self._uids.append(uid)
             if sandbox_id is not None:
@@ -366,6 +269,8 @@ def main() -> None:
     except OSError as exc:
         worker.send(json.dumps({"refused": str(exc)}).encode())
         return
-    ready = {"ready": True, "no_egress": spawner.no_egress, "no_disk": spawner.no_disk}
+    ready = {"ready": True, "no_egress": "", "no_disk": ""}
+    if spawner.namespaces:
+        ready |= {"no_egress": spawner.parts.no_egress, "no_disk": spawner.parts.no_disk}
     worker.send(json.dumps(ready).encode())
     spawner.run()

@@ -156,4 +156,5 @@ def _serve(channel: socket.socket, make: Make, discard: Discard | None) -> NoRet
                 os.close(descriptor)
         else:
             kept[number] = descriptors
+    discarding.shutdown()
     os._exit(0)

@@ -22,7 +22,7 @@ from typing import NoReturn
 
 from workers.sandbox.isolation import reaper, syscalls
 from workers.sandbox.isolation.dns import DnsForwarder
-from workers.sandbox.isolation.router import UPLINK, UPLINK_NETWORK
+from workers.sandbox.isolation.router import MTU, UPLINK, UPLINK_NETWORK
 
 _MESSAGE_BYTES = 65_536
 _RESTART_S = 1.0
@@ -99,7 +99,7 @@ def local_addresses(fib_trie: str) -> list[str]:
 def _start(slirp: str, namespace: int, user_namespace: int | None) -> subprocess.Popen[bytes]:
     """It talks to hostile code: as root it gives up files and capabilities (--enable-sandbox asks for a root to be),
     and always the system calls that it does not need."""
-    command = [slirp, "--configure", "--mtu=65520", f"--cidr={UPLINK_NETWORK}", "--disable-host-loopback"]
+    command = [slirp, "--configure", f"--mtu={MTU}", f"--cidr={UPLINK_NETWORK}", "--disable-host-loopback"]
     command += ["--enable-seccomp", "--netns-type=path"]
     passed = [namespace]
     if user_namespace is None:
