@@ -6,6 +6,7 @@ tools rely on them. Children of a process inherit its settings through `Settings
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import tomllib
 from pathlib import Path
@@ -106,7 +107,23 @@ class Settings(BaseSettings):
     isolation: Literal["auto", "full", "reduced", "process"] = Field(
         "auto", description="auto: the best the host allows; a named level: that one, or refuse to start"
     )
+    egress: Literal["open", "platform", "off"] = Field(
+        "open",
+        description="what functions reach unless their tag hearth:egress says otherwise; open: the outside world and "
+        "the platform, platform: its API only, off: nothing",
+    )
+    egress_allow: str | None = Field(
+        None, description="private addresses and networks that functions may reach: 10.1.2.0/24,192.168.7.9"
+    )
     log_retention_days: int = Field(30, description="how long function logs are kept", ge=1)
+
+    @field_validator("egress_allow", mode="after")
+    @classmethod
+    def _networks(cls, value: str | None) -> str | None:
+        for part in (value or "").split(","):
+            if part.strip():
+                ipaddress.IPv4Network(part.strip())
+        return value
 
     @field_validator("data", mode="after")
     @classmethod

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from hearth import credentials, service
 from hearth.blobs import BlobStore
@@ -25,7 +29,7 @@ from workers.code_cache import CodeCache
 from workers.gateway_link import GatewayLink
 from workers.pool import MAX_AGE_S
 from workers.sandbox.sandbox import Sandbox, Services
-from workers.sandbox.supervisor import Supervisor
+from workers.sandbox.supervisor import Egress, EgressPolicy, Supervisor
 from workers.service import Worker
 
 log = logging.getLogger("workers")
@@ -74,6 +78,8 @@ async def work(settings: Settings, index: int, worker_id: str, stop: asyncio.Eve
         platform=settings.function_address,
         pool=POOLED_NAMESPACES,
         log=log,
+        egress=await egress_policy(settings),
+        disks=disks_folder(settings),
     )
     shared = Services(
         logs=LogWriter(settings.blobs_dir, writer_id=worker_id, retention_days=settings.log_retention_days),
@@ -81,6 +87,7 @@ async def work(settings: Settings, index: int, worker_id: str, stop: asyncio.Eve
         environment=lambda version, _sandbox_id: role_credentials(settings, secret, version),
         init_s=settings.init_seconds,
         cpu=settings.cpu,
+        egress=Egress(settings.egress),
     )
     gateway = GatewayLink(settings.remote_gateway, secret) if settings.remote_gateway else None
     blobs = BlobStore(settings.blobs_dir)
@@ -115,6 +122,25 @@ async def work(settings: Settings, index: int, worker_id: str, stop: asyncio.Eve
         await stores.close()
         if gateway is not None:
             gateway.close()
+
+
+async def egress_policy(settings: Settings) -> EgressPolicy:
+    """Broker and state are closed to functions wherever they are."""
+    urls = (settings.broker_url, settings.state_url, settings.coordination_url)
+    hosts = {urlsplit(part.strip()).hostname for url in urls for part in (url or "").split(",")} - {None}
+    never: set[str] = set()
+    for host in hosts:
+        with contextlib.suppress(OSError):  # a name that leads nowhere leads functions nowhere either
+            found = await asyncio.get_running_loop().getaddrinfo(host, None, family=socket.AF_INET)
+            never |= {str(address[0]) for *_, address in found}
+    allowed = [part.strip() for part in (settings.egress_allow or "").split(",") if part.strip()]
+    return EgressPolicy(Egress(settings.egress), never=tuple(sorted(never)), allowed=tuple(allowed))
+
+
+def disks_folder(settings: Settings) -> Path:
+    folder = settings.data / "disks"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
 
 
 def role_credentials(settings: Settings, secret: bytes, version: FunctionVersion) -> Mapping[str, str]:

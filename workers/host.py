@@ -15,6 +15,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 
 from workers.sandbox.isolation.cgroups import CONTROLLERS, Hierarchy, hierarchies
 from workers.sandbox.isolation.levels import satisfies
-from workers.sandbox.supervisor import IsolationLevel, IsolationUnavailable, Supervisor
+from workers.sandbox.supervisor import EgressPolicy, IsolationLevel, IsolationUnavailable, Supervisor
 
 if TYPE_CHECKING:
     from hearth.settings import Settings
@@ -62,16 +63,22 @@ async def _probe(settings: Settings) -> list[Finding]:
     log = logging.getLogger("hearth.probe")
     log.propagate, log.disabled = False, True  # what it would warn of is in the findings
     try:
-        supervisor = await Supervisor.create(want="auto", platform=None, pool=0, log=log)
+        with tempfile.TemporaryDirectory(dir=_existing(settings.data), prefix=".probe-") as folder:
+            policy, disks = EgressPolicy(), Path(folder)
+            supervisor = await Supervisor.create(
+                want="auto", platform=None, pool=0, log=log, egress=policy, disks=disks
+            )
+            await supervisor.close()
     except IsolationUnavailable as exc:
         meaning = "Not even a plain process could be started: no function can run."
         return [Finding("isolation level", "missing", meaning, "", " ".join(exc.reasons))]
-    await supervisor.close()
     return [
         _user(supervisor),
         _bubblewrap(),
         _user_namespaces(supervisor),
         _network_namespaces(supervisor),
+        _way_out(supervisor, settings),
+        _disks(supervisor),
         _seccomp(supervisor),
         *_limits(supervisor),
         _level(supervisor, settings),
@@ -122,9 +129,32 @@ def _user_namespaces(supervisor: Supervisor) -> Finding:
 def _network_namespaces(supervisor: Supervisor) -> Finding:
     name = "network namespaces"
     if supervisor.mode.namespaces:
-        return Finding(name, "ok", "A function reaches its Runtime API and the platform, nothing else.", "", "made one")
+        return Finding(name, "ok", "A function sees no network but its own.", "", "made one")
     meaning = "Functions share the host's network and reach whatever the worker reaches."
     return Finding(name, "degraded", meaning, "", "they come with user namespaces and bubblewrap: see there")
+
+
+def _way_out(supervisor: Supervisor, settings: Settings) -> Finding:
+    name = "egress"
+    if settings.egress != "open":
+        meaning = "Functions reach what HEARTH_EGRESS names, but for those whose tag hearth:egress is open."
+        return Finding(name, "ok", meaning, "", f"HEARTH_EGRESS={settings.egress}")
+    if not supervisor.mode.namespaces:
+        meaning = "Functions reach whatever the worker reaches."
+        return Finding(name, "degraded", meaning, "", "they come with network namespaces: see there")
+    if not supervisor.no_egress:
+        meaning = "Functions reach the outside world, never this host or its private networks."
+        return Finding(name, "ok", meaning, "", f"a router with {supervisor.host.slirp}")
+    packages = [name for name in ("nftables", "slirp4netns") if name in supervisor.no_egress]
+    meaning = "Functions have no way out: they reach the platform's API only."
+    return Finding(name, "degraded", meaning, _install(" ".join(packages)) if packages else "", supervisor.no_egress)
+
+
+def _disks(supervisor: Supervisor) -> Finding:
+    if not supervisor.no_disk and supervisor.mode.namespaces:
+        return Finding("/tmp on disk", "ok", "What functions write to /tmp is not their memory.", "", "made one")
+    meaning = "What functions write to /tmp counts as their memory, unlike on AWS."
+    return Finding("/tmp on disk", "degraded", meaning, "", supervisor.no_disk or "it comes with namespaces: see there")
 
 
 def _seccomp(supervisor: Supervisor) -> Finding:
@@ -223,6 +253,11 @@ def _sysctl(name: str) -> str | None:
         return Path("/proc/sys", *name.split(".")).read_text().strip()
     except OSError:
         return None
+
+
+def _existing(folder: Path) -> Path:
+    """The nearest one that is there: what can be done on its disk, can be done in the one to come."""
+    return next(path for path in (folder, *folder.parents) if os.access(path, os.W_OK))
 
 
 def _in_container() -> bool:

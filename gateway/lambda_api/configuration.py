@@ -10,6 +10,7 @@ import base64
 import dataclasses
 import datetime
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -24,6 +25,9 @@ MAX_ENVIRONMENT_BYTES = 4096
 MAX_TIMEOUT_S = 900
 MAX_MEMORY_MB = 10_240
 MAX_LAYERS = 5
+#: a tag of ours: what a function reaches
+EGRESS_TAG = "hearth:egress"
+EGRESS = ("open", "platform", "off")
 
 # fmt: off
 #: in AWS's order
@@ -82,6 +86,14 @@ def check(given: dict[str, Any]) -> None:
         _check_runtime(given["Runtime"])
     if given.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions":
         raise InvalidParameterValue(f"{given.get('Runtime')} is not supported for SnapStart enabled functions.")
+
+
+def egress_of(tags: Mapping[str, str]) -> str:
+    """What the tag `hearth:egress` says that the function reaches; empty without it."""
+    value = tags.get(EGRESS_TAG, "")
+    if value and value not in EGRESS:
+        raise InvalidParameterValue(f"The tag {EGRESS_TAG} must be one of {', '.join(EGRESS)}, not {value}.")
+    return value
 
 
 def apply(record: FunctionRecord, given: dict[str, Any], cipher: EnvironmentCipher) -> FunctionRecord:

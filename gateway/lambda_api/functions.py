@@ -50,6 +50,7 @@ async def create_function(call: Call, given: dict[str, Any]) -> dict[str, Any]:
         role=given["Role"],
         code_sha256=sha256,
         log_group=f"/aws/lambda/{ref.name}",
+        egress=configuration.egress_of(given.get("Tags") or {}),
     )
     now = now_ms()
     bare = FunctionRecord(version, _new_revision(), "Pending", "", now, now, size, tags=given.get("Tags", {}))

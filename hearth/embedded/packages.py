@@ -1,4 +1,5 @@
-"""System packages that Hearth uses: rabbitmq-server for its own broker, bubblewrap for sandboxes.
+"""System packages that Hearth uses: rabbitmq-server for its own broker, bubblewrap for sandboxes; nftables and
+slirp4netns for functions' way out.
 
 As root on Debian or Ubuntu what is missing is installed, and the installation leaves no service running: not the
 distribution's RabbitMQ, not its epmd. Elsewhere the message names the command to run or the variable to set.
@@ -18,6 +19,8 @@ from hearth.embedded.rabbitmq import server_script
 from hearth.settings import Settings
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
+#: package -> program; without them functions reach the platform only
+_WAY_OUT = {"nftables": "nft", "slirp4netns": "slirp4netns"}
 #: units that the packages enable (erlang-base brings epmd's)
 _UNITS = ("rabbitmq-server.service", "epmd.service", "epmd.socket")
 
@@ -29,6 +32,8 @@ def missing(settings: Settings) -> list[str]:
         names.append("rabbitmq-server")
     if settings.isolation != "process" and shutil.which("bwrap") is None:
         names.append("bubblewrap")
+    if settings.isolation != "process" and settings.egress == "open":
+        names += [name for name, program in _WAY_OUT.items() if _program(program) is None]
     return names
 
 
@@ -37,7 +42,7 @@ def can_install() -> bool:
 
 
 async def ensure(settings: Settings, progress: Callable[[str], None]) -> list[str]:
-    """Install what is missing. Returns what could not be installed but can be done without (bubblewrap).
+    """Install what is missing. Returns what could not be installed but can be done without.
 
     Raises StartFailed, with the command to run, when the broker can't be had.
     """
@@ -45,13 +50,19 @@ async def ensure(settings: Settings, progress: Callable[[str], None]) -> list[st
     if not names:
         return []
     if not can_install():
-        if "rabbitmq-server" in names or settings.isolation in ("full", "reduced"):
-            raise StartFailed(_advice(names))
+        needed = [name for name in names if name not in _WAY_OUT]
+        if "rabbitmq-server" in needed or (needed and settings.isolation in ("full", "reduced")):
+            raise StartFailed(_advice(needed))
         return names
-    await install(names, progress)
-    if left := missing(settings):
-        raise StartFailed(f"apt-get installed {' '.join(names)}, but {' '.join(left)} is still not to be found.")
-    return []
+    if needed := [name for name in names if name not in _WAY_OUT]:
+        await install(needed, progress)
+    if wanted := [name for name in names if name in _WAY_OUT]:
+        with contextlib.suppress(StartFailed):
+            await install(wanted, progress)
+    left = missing(settings)
+    if any(name in needed for name in left):
+        raise StartFailed(f"apt-get installed {' '.join(needed)}, but {' '.join(left)} is still not to be found.")
+    return left
 
 
 async def install(names: list[str], progress: Callable[[str], None]) -> None:
@@ -74,6 +85,10 @@ def _advice(names: list[str]) -> str:
     if "rabbitmq-server" in names:
         lines.append("Or use a RabbitMQ you have: export HEARTH_BROKER_URL=amqp://user:password@host:5672/vhost")
     return "\n".join(lines)
+
+
+def _program(name: str) -> str | None:
+    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
 
 
 async def _apt(arguments: list[str], progress: Callable[[str], None], *, retry: bool) -> None:

@@ -36,6 +36,8 @@ class FunctionVersion:
     sealed_environment: str = ""
     log_group: str = ""
     log_format: str = "Text"
+    #: open, platform or off: what it reaches; empty for the fleet's own setting
+    egress: str = ""
     #: None: the account's unreserved concurrency is the limit
     reserved_concurrency: int | None = None
 

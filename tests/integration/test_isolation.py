@@ -207,6 +207,9 @@ def test_function_that_tries_to_get_out_is_refused_everything(
     assert got == {}
     assert answer["capabilities"] == 0
     assert (answer["no_new_privs"], answer["seccomp"]) == ("1", "2")
+    pid_1 = answer["pid 1"]
+    assert int(pid_1["CapEff"], 16) == int(pid_1["CapPrm"], 16) == 0
+    assert (pid_1["NoNewPrivs"], pid_1["Seccomp"]) == ("1", "2")
     assert 0 not in answer["groups"]
     assert answer["uid"] != 0
     assert answer["descriptors"] == [0, 1, 2]
@@ -252,6 +255,20 @@ def test_sandbox_that_runs_into_a_limit_is_held_by_it(identity: Identity, reques
     assert answer["fill"] == ["8", "28"]  # MB written, ENOSPC
     # The scenario itself waits until the quota has held a busy sandbox back.
     assert answer["throttled after the quota was lifted"] == 0
+
+
+@pytest.mark.parametrize("identity", [i for i in _identities() if i.name == "root"], ids=str)
+def test_tmp_on_disk_ends_at_its_size_and_is_nobodys_memory(identity: Identity, request: pytest.FixtureRequest) -> None:
+    answer = _answer(identity, request, "disk")
+    if answer["no_disk"]:
+        missing(f"no disks here: {answer['no_disk']}")
+    written_mb, code, status, oom = answer["filled"]
+    assert 200 <= int(written_mb) < 216
+    assert (code, status, oom) == ("28", 0, False)  # ENOSPC
+    assert answer["next"] == "[] 0o41777"
+    why, still_works = answer["where there is no room"]
+    assert why
+    assert still_works == "[] 0o41777"
 
 
 @pytest.mark.parametrize(("identity", "want"), _RUNS, ids=str)

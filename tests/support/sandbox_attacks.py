@@ -13,7 +13,7 @@ from typing import Any
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWUSER = 0x10000000
-_SYS_CLONE, _SYS_KEYCTL = {"x86_64": (56, 250), "aarch64": (220, 219)}[os.uname().machine]
+_SYS_CLONE, _SYS_KEYCTL, _SYS_INIT_MODULE = {"x86_64": (56, 250, 175), "aarch64": (220, 219, 105)}[os.uname().machine]
 
 
 def _call(result: int) -> str:
@@ -77,6 +77,29 @@ def _other_root(_: str) -> str:
     raise FileNotFoundError("no such file in any process's root")
 
 
+def _foreign_environment() -> str:
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            text = file.read()
+        if text and b"SECRET_OF_CALLER" not in text:
+            return f"read {text[:100]!r}"
+    raise PermissionError("only this sandbox's is there")
+
+
+def _enter_namespace() -> str:
+    descriptor = os.open("/proc/1/ns/user", os.O_RDONLY)
+    try:
+        return _must(_libc.setns(descriptor, 0))
+    finally:
+        os.close(descriptor)
+
+
+def _must(result: int) -> str:
+    if result < 0:
+        raise OSError(ctypes.get_errno(), "refused by the kernel")
+    return "got it"
+
+
 def _become_root() -> str:
     os.setuid(0)
     return f"uid {os.getuid()}"
@@ -89,8 +112,8 @@ def _attempt(action: Callable[..., str], *arguments: Any) -> str:
         return f"refused: {exc}"
 
 
-def _status(name: str) -> str:
-    with open("/proc/self/status") as file:
+def _status(name: str, pid: str = "self") -> str:
+    with open(f"/proc/{pid}/status") as file:
         return next(line.split(None, 1)[1].strip() for line in file if line.startswith(name + ":"))
 
 
@@ -111,6 +134,12 @@ def main() -> None:
         "clone with a user namespace": _clone_user_namespace(),
         "keyctl": _call(_libc.syscall(_SYS_KEYCTL, 0, -3, 0, 0, 0)),
         "vsock": _attempt(lambda: str(socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM))),
+        "raw socket": _attempt(lambda: str(socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP))),
+        "packet socket": _attempt(lambda: str(socket.socket(socket.AF_PACKET, socket.SOCK_RAW))),
+        "read another's memory": _call(_libc.process_vm_readv(1, None, 0, None, 0, 0)),
+        "environment of others": _attempt(_foreign_environment),
+        "namespace of pid 1": _attempt(_enter_namespace),
+        "kernel module": _call(_libc.syscall(_SYS_INIT_MODULE, None, 0, b"")),
         "become root": _attempt(_become_root) if os.getuid() else "refused: root without capabilities",
     }
     for path in ("/", "/var/task", "/usr", "/etc", "/dev", "/dev/shm", "/var"):
@@ -125,6 +154,8 @@ def main() -> None:
         "capabilities": int(_status("CapEff"), 16) | int(_status("CapBnd"), 16),
         "no_new_privs": _status("NoNewPrivs"),
         "seccomp": _status("Seccomp"),
+        # Its memory is the function's to write; so it must hold nothing that the function does not.
+        "pid 1": {name: _status(name, "1") for name in ("CapEff", "CapPrm", "NoNewPrivs", "Seccomp")},
         "groups": os.getgroups(),
         "uid": os.getuid(),
         "descriptors": sorted(map(int, os.listdir("/proc/self/fd")))[:-1],  # the last is the listing's own

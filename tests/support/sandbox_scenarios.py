@@ -27,6 +27,8 @@ from typing import Any
 
 from workers.host import probe
 from workers.sandbox.supervisor import (
+    Egress,
+    EgressPolicy,
     IsolationUnavailable,
     Mount,
     SandboxProcess,
@@ -170,6 +172,31 @@ async def limits(supervisor: Supervisor, code: Path) -> Answer:
     return answers
 
 
+async def disk(supervisor: Supervisor, code: Path) -> Answer:
+    """/tmp on disk: filled to its end under a smaller memory limit, empty for the next one, gone at the end."""
+    fill = (
+        "import os\nf = open('/tmp/big', 'wb', buffering=0)\nn = 0\ntry:\n"
+        " while True: n += f.write(bytes(1 << 20))\nexcept OSError as e: print(n >> 20, e.errno)"
+    )
+    look = "import os; print(os.listdir('/tmp'), oct(os.stat('/tmp').st_mode))"
+    before = _loop_devices()
+    filled = await run(supervisor, a_spec("filler", code, fill, memory_mb=64, ephemeral_mb=200))
+    looked = await run(supervisor, a_spec("next", code, look, memory_mb=64, ephemeral_mb=200))
+    cramped = await Supervisor.create(want="auto", platform=None, pool=0, log=_LOG, disks=Path("/proc/self/fdinfo"))
+    without = await run(cramped, a_spec("without", code, look))
+    await cramped.close()
+    await supervisor.close()
+    async with asyncio.timeout(10):
+        while _loop_devices() - before:  # the kernel frees them when the last mount has gone
+            await asyncio.sleep(0.02)
+    return {
+        "no_disk": supervisor.no_disk,
+        "filled": [*filled[1].split(), filled[0].status, filled[0].oom],
+        "next": looked[1].strip(),
+        "where there is no room": [cramped.no_disk, without[1].strip()],
+    }
+
+
 async def leaks(supervisor: Supervisor, code: Path) -> Answer:
     """What is left after 50 spawns and stops, counted before and after."""
     script = (
@@ -180,7 +207,7 @@ async def leaks(supervisor: Supervisor, code: Path) -> Answer:
     folders: list[Any] = []
     for round_number in range(51):
         started = time.perf_counter()
-        process = await supervisor.spawn(a_spec(f"round-{round_number}", code, script))
+        process = await supervisor.spawn(a_spec(f"round-{round_number}", code, script, egress=Egress.OPEN))
         spawn_s.append(time.perf_counter() - started)
         folders.append(process.parts.temporary_dir)
         if round_number % 10 == 0:  # ten of them with the whole tree up
@@ -188,12 +215,12 @@ async def leaks(supervisor: Supervisor, code: Path) -> Answer:
                 await asyncio.sleep(0.01)
         await process.stop()
         if round_number == 0:
-            before = _holdings(supervisor)
+            before = await _settled_holdings(supervisor, None)
     folders = [str(folder) for folder in folders if folder and folder.exists()]
     return {
         "folders left": folders,
         "before": before,
-        "after": _holdings(supervisor),
+        "after": await _settled_holdings(supervisor, before),
         "spawn_ms_p50": sorted(spawn_s)[25] * 1000,
     }
 
@@ -270,8 +297,9 @@ async def abandoned(supervisor: Supervisor, code: Path) -> Answer:
 async def findings(supervisor: Supervisor, code: Path) -> Answer:
     """What `hearth doctor` would say, asked while a sandbox of this very process runs."""
     process = await supervisor.spawn(a_spec("bystander", code, "import time; time.sleep(60)"))
-    found = await asyncio.to_thread(probe, SimpleNamespace(isolation="auto"))  # type: ignore[arg-type]
-    demanding = await asyncio.to_thread(probe, SimpleNamespace(isolation="full"))  # type: ignore[arg-type]
+    auto, full = (SimpleNamespace(isolation=want, egress="open", data=code) for want in ("auto", "full"))
+    found = await asyncio.to_thread(probe, auto)  # type: ignore[arg-type]
+    demanding = await asyncio.to_thread(probe, full)  # type: ignore[arg-type]
     undisturbed = not process.exited.done()
     await process.stop()
     return {
@@ -288,6 +316,17 @@ async def level(_supervisor: Supervisor, _code: Path) -> Answer:
 # --- what is counted ------------------------------------------------------------------------------------------
 
 
+async def _settled_holdings(supervisor: Supervisor, expected: Answer | None) -> Answer:
+    """Stocks are filled in quiet moments, and links vanish a moment after their namespaces."""
+    found = _holdings(supervisor)
+    for _ in range(50):
+        await asyncio.sleep(0.1)
+        last, found = found, _holdings(supervisor)
+        if found == (last if expected is None else expected):
+            break
+    return found
+
+
 def _holdings(supervisor: Supervisor) -> Answer:
     spawner = _spawner_pid()
     return {
@@ -297,6 +336,8 @@ def _holdings(supervisor: Supervisor) -> Answer:
         "cgroups": sum(
             1 for _, parent in supervisor._tree._parents.values() for child in parent.iterdir() if child.is_dir()
         ),
+        "links of the router": len(Path(f"/proc/{spawner}/net/dev").read_text().splitlines()),
+        "loop devices": len(_loop_devices()),
         "mounts of the spawner": len(Path(f"/proc/{spawner}/mountinfo").read_text().splitlines()),
         "asyncio tasks": len(asyncio.all_tasks()),
     }
@@ -307,6 +348,16 @@ def _throttled(supervisor: Supervisor, sandbox_id: str) -> int:
     _, parent = supervisor._tree._parents["cpu"]
     pairs = [line.split() for line in (parent / sandbox_id / "cpu.stat").read_text().splitlines()]
     return int(dict(pairs)["nr_throttled"])
+
+
+def _loop_devices() -> set[str]:
+    """Those that hold a file of a worker below this test's folder."""
+    found = set()
+    for file in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):
+            if tempfile.gettempdir() in file.read_text():
+                found.add(str(file))
+    return found
 
 
 def _descendants(of: int) -> list[int]:
@@ -384,7 +435,7 @@ def _host_address() -> str:
 
 
 _SCENARIOS: dict[str, Callable[[Supervisor, Path], Awaitable[Answer]]] = {
-    f.__name__: f for f in (attacks, endings, limits, leaks, cancellation, staging, abandoned, findings, level)
+    f.__name__: f for f in (attacks, endings, limits, disk, leaks, cancellation, staging, abandoned, findings, level)
 }
 
 
@@ -394,10 +445,14 @@ async def main(name: str, want: Any) -> Answer:
         Path(scratch).chmod(0o755)
         code = Path(scratch, "code")
         code.mkdir(mode=0o755)
+        disks = Path(scratch, "disks")
+        disks.mkdir()
         async with await asyncio.start_server(_echo, "127.0.0.1", 0) as platform:
             host, port = platform.sockets[0].getsockname()
             try:
-                supervisor = await Supervisor.create(want=want, platform=(host, port), pool=2, log=_LOG)
+                supervisor = await Supervisor.create(
+                    want=want, platform=(host, port), pool=2, log=_LOG, egress=EgressPolicy(), disks=disks
+                )
             except IsolationUnavailable as exc:
                 return {"level": None, "missing": exc.reasons, "message": exc.message}
             try:

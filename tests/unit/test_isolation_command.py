@@ -26,7 +26,8 @@ def a_spec(**changes: object) -> SandboxSpec:
 
 
 def options(mode: command.Mode = _FULL, *, platform: bool = True, **changes: object) -> list[object]:
-    return list(command.bubblewrap_options(a_spec(**changes), mode, usr_links={"bin": "usr/bin"}, platform=platform))
+    given = command.bubblewrap_options(a_spec(**changes), mode, usr_links={"bin": "usr/bin"}, platform=platform)
+    return [part for word in given for part in (word.words if isinstance(word, command.Memory) else (word,))]
 
 
 def following(words: list[object], word: str) -> list[object]:

@@ -16,7 +16,7 @@ from workers.lifecycle.log_lines import Phase
 from workers.lifecycle.shutdown import kill
 from workers.sandbox.runtime_api import Ending, InitError, RuntimeApi, serve
 from workers.sandbox.state import SandboxState
-from workers.sandbox.supervisor import SandboxSpec
+from workers.sandbox.supervisor import Egress, SandboxSpec
 
 if TYPE_CHECKING:
     from workers.sandbox.sandbox import Sandbox
@@ -83,6 +83,7 @@ def _spec(sandbox: Sandbox) -> SandboxSpec:
         memory_mb=version.memory_mb,
         ephemeral_mb=version.ephemeral_mb,
         cpu_weight=version.memory_mb,
+        egress=Egress(version.egress) if version.egress else sandbox.services.egress,
     )
 
 

@@ -29,7 +29,7 @@ from workers.lifecycle.watchdog import Watchdog
 from workers.runtimes import Runtime
 from workers.sandbox.runtime_api import RuntimeApi
 from workers.sandbox.state import SandboxState, next_state
-from workers.sandbox.supervisor import Exit, SandboxProcess, Supervisor
+from workers.sandbox.supervisor import Egress, Exit, SandboxProcess, Supervisor
 
 #: MB that come with one core on AWS
 _MB_PER_CORE = 1769
@@ -41,7 +41,8 @@ class Services:
 
     environment(version, sandbox id): the variables that the platform adds, above all the role's credentials
     (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN). init_s: limit of the Init phase.
-    cpu: `quota` gives memory / 1769 MB cores at most, `weight` at least one. now_ms: the wall clock.
+    cpu: `quota` gives memory / 1769 MB cores at most, `weight` at least one. egress: of functions that do not say.
+    now_ms: the wall clock.
     """
 
     logs: LogWriter
@@ -49,6 +50,7 @@ class Services:
     environment: Callable[[FunctionVersion, str], Mapping[str, str]]
     init_s: float = 10.0
     cpu: Literal["weight", "quota"] = "weight"
+    egress: Egress = Egress.PLATFORM
     now_ms: Callable[[], int] = now_ms
 
 

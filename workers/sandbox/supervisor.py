@@ -20,9 +20,12 @@ from workers.sandbox.isolation import command
 from workers.sandbox.isolation.cgroup import Limits
 from workers.sandbox.isolation.cgroups import CgroupTree
 from workers.sandbox.isolation.client import SpawnerClient, SpawnerRefused
+from workers.sandbox.isolation.disk import SMALLEST_MB
 from workers.sandbox.isolation.levels import Host, Want, best_mode, level_of, satisfies
 from workers.sandbox.isolation.process import Parts, SandboxProcess
 from workers.sandbox.isolation.spec import (
+    Egress,
+    EgressPolicy,
     Exit,
     IsolationLevel,
     IsolationUnavailable,
@@ -33,6 +36,8 @@ from workers.sandbox.isolation.spec import (
 from workers.sandbox.platform_relay import PlatformRelay
 
 __all__ = [
+    "Egress",
+    "EgressPolicy",
     "Exit",
     "IsolationLevel",
     "IsolationUnavailable",
@@ -44,6 +49,7 @@ __all__ = [
 ]
 
 _TRIAL_S = 10.0
+_USUAL_TMP_MB = 512  # AWS's default
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
 
@@ -51,18 +57,30 @@ Log = logging.Logger | logging.LoggerAdapter[Any]
 class Supervisor:
     """Spawns sandboxes at one level for the life of a worker. Make it with `create`, end it with `close`.
 
-    level: what every sandbox gets. missing: sentences, which limits this level lacks here and why. host, mode and
-    no_limit (controller -> why it can't be limited) are the facts behind them.
+    level: what every sandbox gets. missing: sentences, which limits this level lacks here and why. no_egress: why
+    functions reach the platform at most; empty when they have a way out. no_disk: why /tmp takes memory. host, mode
+    and no_limit (controller -> why it can't be limited) are the facts behind them.
     """
 
     def __init__(
-        self, host: Host, mode: command.Mode, tree: CgroupTree, *, platform: tuple[str, int] | None, pool: int, log: Log
+        self,
+        host: Host,
+        mode: command.Mode,
+        tree: CgroupTree,
+        *,
+        platform: tuple[str, int] | None,
+        egress: EgressPolicy | None,
+        pool: int,
+        log: Log,
+        disks: Path | None,
     ) -> None:
         self.level = IsolationLevel.PROCESS
         self.missing: tuple[str, ...] = ()
         self.host = host
         self.mode = mode
         self.no_limit = tree.missing
+        self.no_disk = "" if host.root and disks is not None else "only root can have loop devices"
+        self.no_egress = "it was not asked for" if egress is None else host.no_egress
         self._tree = tree
         self._platform = platform
         self._log = log
@@ -74,6 +92,9 @@ class Supervisor:
             "own_uid": mode.own_uid,
             "seccomp": host.filter.hex() if mode.seccomp else "",
             "platform": platform is not None,
+            "egress": self._egress_setup(egress) if mode.namespaces and not self.no_egress else None,
+            "disks": str(disks) if host.root and disks is not None else None,
+            "disk_mb": _USUAL_TMP_MB,
             "pool": pool,
         }
         self._usr_links = command.usr_links()
@@ -84,11 +105,21 @@ class Supervisor:
         self._abandoned: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def create(cls, *, want: Want, platform: tuple[str, int] | None, pool: int, log: Log) -> Supervisor:
+    async def create(
+        cls,
+        *,
+        want: Want,
+        platform: tuple[str, int] | None,
+        pool: int,
+        log: Log,
+        egress: EgressPolicy | None = None,
+        disks: Path | None = None,
+    ) -> Supervisor:
         """Find the best level by trying: a level counts when a trial sandbox has run in it.
 
         want: a named level is had exactly (`reduced` accepts full) or refused. platform: host and port of the
-        platform's listener for functions; None: functions reach nothing. pool: network namespaces kept ready.
+        platform's listener for functions; None: functions reach nothing. egress: None: the platform at most. pool:
+        network namespaces and disks kept ready. disks: folder for the sparse files that /tmp is in; None: in memory.
         Raises IsolationUnavailable.
         """
         host = await asyncio.to_thread(Host)
@@ -96,7 +127,7 @@ class Supervisor:
         tried: list[Supervisor] = []
 
         async def attempt(mode: command.Mode) -> None:
-            tried.append(cls(host, mode, tree, platform=platform, pool=pool, log=log))
+            tried.append(cls(host, mode, tree, platform=platform, egress=egress, pool=pool, log=log, disks=disks))
             await tried[-1]._trial()
 
         try:
@@ -116,6 +147,11 @@ class Supervisor:
         if level is not IsolationLevel.FULL:
             fields = {"action": "isolation_level", "level": str(level), "missing": missing}
             log.warning("sandboxes are not fully isolated", extra=fields)
+        if egress is not None and supervisor.no_egress and mode.namespaces:
+            log.warning(
+                "functions have no way out: they reach the platform only",
+                extra={"action": "no_egress", "reason": supervisor.no_egress},
+            )
         return supervisor
 
     async def spawn(self, spec: SandboxSpec) -> SandboxProcess:
@@ -190,7 +226,10 @@ class Supervisor:
         try:
             if self.mode.namespaces:
                 process.listener = sockets[0]
-            if self._platform is not None and self.mode.namespaces:
+            if spec.egress is Egress.OFF:
+                for listener in sockets[1:]:
+                    listener.close()
+            elif self._platform is not None and self.mode.namespaces:
                 parts.relay = PlatformRelay(sockets[1], self._platform)
                 await parts.relay.start()
             await process.meet_inner(info)
@@ -198,10 +237,21 @@ class Supervisor:
             os.close(info)
 
     def _isolated(self, spec: SandboxSpec) -> dict[str, Any]:
-        platform = self._platform is not None
+        platform = self._platform is not None and spec.egress is not Egress.OFF
         options = command.bubblewrap_options(spec, self.mode, usr_links=self._usr_links, platform=platform)
-        encoded = [{"source": str(word.path)} if isinstance(word, command.Source) else word for word in options]
-        return {"options": encoded, "command": command.command_inside(spec, self.mode)}
+        return {
+            "options": [_encoded(word) for word in options],
+            "disk_mb": spec.ephemeral_mb if spec.ephemeral_mb >= SMALLEST_MB else None,
+            "command": command.command_inside(spec, self.mode),
+            "way_out": spec.egress is Egress.OPEN,
+        }
+
+    def _egress_setup(self, egress: EgressPolicy | None) -> dict[str, Any] | None:
+        if egress is None:
+            return None
+        never, allowed = list(egress.never), list(egress.allowed)
+        usual = egress.usual is Egress.OPEN
+        return {"slirp": self.host.slirp, "nft": self.host.nft, "never": never, "allowed": allowed, "ahead": usual}
 
     def _plain(self, spec: SandboxSpec, process: SandboxProcess) -> dict[str, Any]:
         process.listener = socket.create_server(("127.0.0.1", 0))
@@ -229,6 +279,10 @@ class Supervisor:
                     self._client = await SpawnerClient.start(self._setup)
                 except SpawnerRefused as exc:
                     raise SpawnFailed(str(exc)) from exc
+                if self._setup["egress"] is not None:
+                    self.no_egress = self._client.no_egress
+                if self._setup["disks"] is not None:
+                    self.no_disk = self._client.no_disk
             return self._client
 
     async def _end_spawner(self) -> None:
@@ -251,6 +305,15 @@ class Supervisor:
                 raise SpawnFailed("it did not end") from exc
             finally:
                 await process.stop()
+
+
+def _encoded(word: str | command.Source | command.Memory) -> Any:
+    match word:
+        case command.Source():
+            return {"source": str(word.path)}
+        case command.Memory():
+            return {"in_memory": word.words}
+    return word
 
 
 async def _discard(spawning: asyncio.Task[SandboxProcess]) -> None:

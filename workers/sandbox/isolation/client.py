@@ -39,6 +39,10 @@ class SpawnerClient:
     def __init__(self, process: subprocess.Popen[bytes], channel: socket.socket) -> None:
         self.process = process
         self.alive = True
+        #: why functions have no way out; empty if they have one or were to have none
+        self.no_egress = ""
+        #: why /tmp takes the function's memory; empty if it is on disk or was not to be
+        self.no_disk = ""
         self._channel = channel
         self._sending = asyncio.Lock()
         self._spawned: dict[str, asyncio.Future[tuple[int, list[int]]]] = {}
@@ -68,6 +72,7 @@ class SpawnerClient:
         if not answer.get("ready"):
             await client.close()
             raise SpawnerRefused(answer.get("refused", "the spawner ended at its start"))
+        client.no_egress, client.no_disk = answer["no_egress"], answer["no_disk"]
         client._loop.add_reader(ours, client._received)
         return client
 

@@ -32,6 +32,13 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """The options that make /tmp in memory; the spawner replaces them where /tmp is on disk."""
+
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Mode:
     """How the host lets us build sandboxes.
 
@@ -59,7 +66,7 @@ def environment_of(spec: SandboxSpec, *, runtime_api: str, endpoint_url: str | N
 
 def bubblewrap_options(
     spec: SandboxSpec, mode: Mode, *, usr_links: dict[str, str], platform: bool
-) -> list[str | Source]:
+) -> list[str | Source | Memory]:
     """Everything between `bwrap` and the command, but for the descriptors (--info-fd, --seccomp).
 
     usr_links: top-level names beside /usr -> link target ("" where the host has a real directory).
@@ -69,13 +76,12 @@ def bubblewrap_options(
         runtime_api=f"127.0.0.1:{RUNTIME_API_PORT}",
         endpoint_url=f"http://127.0.0.1:{PLATFORM_PORT}" if platform else None,
     )
-    options: list[str | Source] = ["--ro-bind", "/usr", "/usr"]
+    options: list[str | Source | Memory] = ["--ro-bind", "/usr", "/usr"]
     for name, target in usr_links.items():
         options += ["--symlink", target, f"/{name}"] if target else ["--ro-bind", f"/{name}", f"/{name}"]
     options += ["--proc", "/proc", "--dev", "/dev"]
-    if mode.tmp_size:
-        options += ["--size", str(spec.ephemeral_mb << 20)]
-    options += ["--perms", "1777", "--tmpfs", "/tmp"]
+    size = ("--size", str(spec.ephemeral_mb << 20)) if mode.tmp_size else ()
+    options.append(Memory((*size, "--perms", "1777", "--tmpfs", "/tmp")))
     # Made explicitly, because bwrap makes missing parents 0700.
     options += ["--perms", "0755", "--dir", "/var", "--ro-bind", Source(spec.code_dir), CODE_TARGET]
     for mount in spec.mounts:

@@ -24,7 +24,8 @@ class Host:
     """What this process has to work with, looked up once.
 
     uid_zero: root by name. root: with its privileges; without them it can do what an ordinary user can.
-    tmp_size: bwrap can bound /tmp (since 0.7). no_seccomp: why there is no filter, or empty.
+    tmp_size: bwrap can bound /tmp (since 0.7). no_seccomp: why there is no filter, or empty. nft, slirp: programs
+    that functions' way out needs.
     """
 
     def __init__(self) -> None:
@@ -33,6 +34,14 @@ class Host:
         self.bwrap = shutil.which("bwrap")
         self.tmp_size = self.bwrap is not None and "--size" in _help_of(self.bwrap)
         self.filter, self.no_seccomp = _seccomp()
+        self.nft, self.slirp = _program("nft"), _program("slirp4netns")
+
+    @property
+    def no_egress(self) -> str:
+        """Programs that functions' way out lacks, as a sentence; empty if all are there."""
+        packages = {"nftables": self.nft, "slirp4netns": self.slirp}
+        lacking = [name for name, program in packages.items() if program is None]
+        return f"not installed: {', '.join(lacking)}" if lacking else ""
 
     def modes(self) -> Sequence[Mode]:
         """Those with namespaces, best first."""
@@ -120,6 +129,10 @@ def _may_administer() -> bool:
 
 def _help_of(program: str) -> str:
     return subprocess.run([program, "--help"], capture_output=True, text=True, timeout=10).stdout
+
+
+def _program(name: str) -> str | None:
+    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
 
 
 def _seccomp() -> tuple[bytes, str]:

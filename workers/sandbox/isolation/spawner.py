@@ -5,7 +5,8 @@ Its mount namespace is private; as an ordinary user it lives in a user namespace
 worker's end of the socket closes, however the worker died, and every sandbox dies with it (PR_SET_PDEATHSIG).
 
 Messages are JSON, one a datagram. In: setup, then spawn and kill. Out: ready | refused; per sandbox `spawned` with
-descriptors (listeners, output, info), or `error`; later `exited` with the code.
+descriptors (listeners, output, info), or `error`; later `exited` with the code. `ready` says in `no_egress` why
+functions have no way out and in `no_disk` why /tmp takes their memory, if so.
 """
 
 from __future__ import annotations
@@ -23,34 +24,44 @@ from collections import deque
 from typing import Any
 
 from workers.sandbox.isolation import reaper, syscalls
-from workers.sandbox.isolation.network import Network, NetworkPool
-from workers.sandbox.isolation.staging import Staging
+from workers.sandbox.isolation.parts import Parts, PartsStore
+from workers.sandbox.isolation.router import GATEWAY
+from workers.sandbox.isolation.staging import TMP, Staging
+from workers.sandbox.isolation.uplink import Uplink
 
 MESSAGE_BYTES = 1 << 20
 _OPEN_FILES = 1024  # as on AWS
+_QUIET_S = 0.02  # after so long without a request the stocks are filled up
 _FIRST_UID, _UIDS_PER_WORKER, _WORKERS = 20_000, 1000, 40
 
 
 class Spawner:
     def __init__(self, worker: socket.socket, setup: dict[str, Any]) -> None:
         self._worker = worker
+        # First of all: it stays in the host's namespaces.
+        uplink = Uplink(setup["egress"]["slirp"], theirs=[worker.fileno()]) if setup["egress"] else None
         self._bwrap: str = setup["bwrap"]
-        self._namespaces: bool = setup["namespaces"]
+        self.namespaces: bool = setup["namespaces"]
         self._user_namespace: bool = setup["user_namespace"]
         self._own_uid: bool = setup["own_uid"]
         self._seccomp = bytes.fromhex(setup["seccomp"])
-        self._by_pid: dict[int, tuple[str, int | None]] = {}
+        #: sandbox id, host user id, number of its disk
+        self._by_pid: dict[int, tuple[str, int | None, int | None]] = {}
         self._uids: deque[int] = deque()
+        # What processes that we fork must not hold open: the ends of sockets that say, by closing, that we are gone.
+        ends = [worker.fileno()]
         if self._own_uid:
             # The claim is held as long as this process lives.
             self._uids, self._uid_claim = _claim_uids()
+            ends.append(self._uid_claim.fileno())
         syscalls.become_subreaper()  # the inner pid 1 of a sandbox outlives the outer one for a moment
-        if self._namespaces:
+        if self.namespaces:
             if not setup["root"]:
                 syscalls.enter_user_namespace()
             self._staging = Staging(other_users=self._own_uid)
-            self._pool = NetworkPool(setup["pool"], platform=setup["platform"])
-            self._pool.take().close()  # refused here and now, or never
+            self.parts = PartsStore(setup, uplink, ends)
+            if uplink is not None and not self.parts.no_egress:
+                self._staging.build_open_etc(GATEWAY)
 
     def run(self) -> None:
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -59,24 +70,30 @@ class Spawner:
         selector = selectors.DefaultSelector()
         selector.register(self._worker, selectors.EVENT_READ)
         selector.register(wake_read, selectors.EVENT_READ)
+        watched = self.parts.watched() if self.namespaces else {}
+        for descriptor in watched:
+            selector.register(descriptor, selectors.EVENT_READ)
         while True:
-            idle = not self._namespaces or self._pool.full
-            ready = {key.fd for key, _ in selector.select(None if idle else 0)}
-            if self._worker.fileno() in ready:
-                message = self._worker.recv(MESSAGE_BYTES)
-                if not message:
-                    self._end_all()
-                    return
-                self._handle(json.loads(message))
+            full = not self.namespaces or self.parts.full
+            ready = {key.fd for key, _ in selector.select(None if full else _QUIET_S)}
+            if not ready:
+                self.parts.top_up()
+            # A helper that died can't be made anew from here: this spawner ends, and its successor has another.
+            if not all(watched[descriptor]() for descriptor in ready & watched.keys()):
+                break
             if wake_read in ready:
                 os.read(wake_read, 4096)
                 self._reap()
-            if not ready:
-                self._pool.add()
+            if self._worker.fileno() in ready:
+                message = self._worker.recv(MESSAGE_BYTES)
+                if not message:
+                    break
+                self._handle(json.loads(message))
+        self._end_all()
 
     def _end_all(self) -> None:
         """The worker has gone. Dying would do, but for a bwrap that has not yet tied its life to ours."""
-        if not self._namespaces:
+        if not self.namespaces:
             for pid in self._by_pid:  # each reaper ends its own tree and removes its folder
                 os.kill(pid, signal.SIGTERM)
             for pid in self._by_pid:
@@ -87,8 +104,8 @@ class Spawner:
         name = message["id"]
         if message["op"] == "kill":
             # A reaper needs the chance to kill what is below it; bwrap's children are killed by the kernel.
-            number = signal.SIGKILL if self._namespaces else signal.SIGTERM
-            for pid, (sandbox_id, _) in self._by_pid.items():
+            number = signal.SIGKILL if self.namespaces else signal.SIGTERM
+            for pid, (sandbox_id, *_) in self._by_pid.items():
                 if sandbox_id == name:
                     os.kill(pid, number)
             return
@@ -110,14 +127,13 @@ class Spawner:
         cgroup = None
         if message["unified"]:
             cgroup = _opened(opened, os.open(message["unified"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-        network: Network | None = None
-        options = -1
-        if self._namespaces:
-            options = _opened(opened, self._options(message["options"]))
-            network = self._pool.take()
-            opened.callback(network.close)
         if self._own_uid and not self._uids:
             raise OSError(errno.EAGAIN, "every user id of this worker is taken by a sandbox")
+        parts, options = None, -1
+        if self.namespaces:
+            parts = self.parts.take(way_out=message["way_out"], disk_mb=message["disk_mb"])
+            opened.callback(parts.close)
+            options = _opened(opened, self._options(message["options"], parts))
         uid = self._uids.popleft() if self._own_uid else None
         pid = syscalls.fork_into_cgroup(cgroup)
         if pid == 0:
@@ -128,26 +144,35 @@ class Spawner:
                 _standard_streams(output_write)
                 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
                 resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
-                if network is None:
+                if parts is None:
                     plain = message["command"], message["environment"], message["directory"]
                     reaper.run(*plain, temporary_dir=message["temporary_dir"], info_fd=info_write)
                 else:
-                    self._bubblewrap(message["command"], network, uid, options, info_write)
+                    self._bubblewrap(message["command"], parts, uid, options, info_write)
 
             reaper.run_child(child)
-        self._by_pid[pid] = (message["id"], uid)
-        listeners = [listener.fileno() for listener in network.listeners] if network else []
-        return pid, [output, info, *listeners]
+        self._by_pid[pid] = (message["id"], uid, parts.keep_disk() if parts else None)
+        return pid, [output, info, *(parts.listeners if parts else [])]
 
-    def _options(self, options: list[str | dict[str, str]]) -> int:
+    def _options(self, options: list[str | dict[str, Any]], parts: Parts) -> int:
         """bwrap's options as a file: NUL-terminated strings, with paths that the sandbox's user can walk."""
-        words = ["--ro-bind", str(self._staging.etc), "/etc"]
-        words += [self._staging.path_of(word["source"]) if isinstance(word, dict) else word for word in options]
+        words = ["--ro-bind", str(self._staging.open_etc if parts.way_out else self._staging.etc), "/etc"]
+        for word in options:
+            match word:
+                case {"source": source}:
+                    words.append(self._staging.path_of(source))
+                case {"in_memory": in_memory}:
+                    words += in_memory if parts.disk is None else ["--bind", str(TMP), "/tmp"]
+                case str():
+                    words.append(word)
         return _memory_file("options", b"".join(os.fsencode(word) + b"\0" for word in words))
 
-    def _bubblewrap(self, command: list[str], network: Network, uid: int | None, options: int, info: int) -> None:
-        """In the child: into the namespace, down to the sandbox's own user, and on to bwrap."""
-        syscalls.setns(network.namespace, syscalls.CLONE_NEWNET)
+    def _bubblewrap(self, command: list[str], parts: Parts, uid: int | None, options: int, info: int) -> None:
+        """In the child: into the namespaces, down to the sandbox's own user, and on to bwrap."""
+        if parts.disk is not None:
+            syscalls.unshare(syscalls.CLONE_NEWNS)  # no other sandbox is to see it, nor its mount to stay here
+            syscalls.attach(parts.disk, str(TMP))
+        syscalls.setns(parts.namespace, syscalls.CLONE_NEWNET)
         arguments = ["bwrap", "--args", str(options), "--info-fd", str(info)]
         inherited = [options, info]
         if self._seccomp:
@@ -174,7 +199,9 @@ class Spawner:
                 return
             if pid == 0:
                 return
-            sandbox_id, uid = self._by_pid.pop(pid, (None, None))
+            sandbox_id, uid, disk = self._by_pid.pop(pid, (None, None, None))
+            if disk is not None:
+                self.parts.give_up_disk(disk)
             if uid is not None:
                 self._uids.append(uid)
             if sandbox_id is not None:
@@ -242,5 +269,8 @@ def main() -> None:
     except OSError as exc:
         worker.send(json.dumps({"refused": str(exc)}).encode())
         return
-    worker.send(b'{"ready": true}')
+    ready = {"ready": True, "no_egress": "", "no_disk": ""}
+    if spawner.namespaces:
+        ready |= {"no_egress": spawner.parts.no_egress, "no_disk": spawner.parts.no_disk}
+    worker.send(json.dumps(ready).encode())
     spawner.run()

@@ -24,6 +24,28 @@ class IsolationLevel(enum.StrEnum):
     PROCESS = "process"
 
 
+class Egress(enum.StrEnum):
+    """What a function reaches. open: the outside world and the platform, never this host or its private networks.
+    platform: the platform's API only. off: nothing but its own Runtime API."""
+
+    OPEN = "open"
+    PLATFORM = "platform"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class EgressPolicy:
+    """How a worker's functions reach the outside world.
+
+    usual: what most functions have; made ahead. never: addresses that none may reach, besides the host's own (broker,
+    state). allowed: addresses and networks that are open although private ranges are closed.
+    """
+
+    usual: Egress = Egress.OPEN
+    never: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
+
+
 class IsolationUnavailable(HearthError):
     """The named level can't be had on this host; `reasons` are sentences. Nothing runs."""
 
@@ -51,7 +73,8 @@ class SandboxSpec:
 
     environment: all of it; AWS_LAMBDA_RUNTIME_API is set by spawn, AWS_ENDPOINT_URL too unless it is here.
     code_dir: read-only at /var/task, the working directory. cpu_cores: hard quota, None for none.
-    cpu_weight: share under contention, in the unit of memory_mb.
+    cpu_weight: share under contention, in the unit of memory_mb. egress: `open` becomes `platform` where the host
+    has no way out (Supervisor.no_egress); level `process` keeps nothing apart.
     """
 
     sandbox_id: str
@@ -64,6 +87,7 @@ class SandboxSpec:
     cpu_cores: float | None = None
     cpu_weight: int = 128
     pids_max: int = 1024
+    egress: Egress = Egress.PLATFORM
 
 
 @dataclass(frozen=True, slots=True)

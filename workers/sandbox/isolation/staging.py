@@ -16,6 +16,8 @@ from workers.sandbox.isolation.spec import INSIDE_GID, INSIDE_UID
 
 #: A directory that every Linux has and below which no function's source can lie.
 _STAGING = Path("/sys/class")
+#: Where a sandbox's disk lies for a moment, on its way to its /tmp.
+TMP = _STAGING / "tmp"
 #: Bind mounts kept for reuse. A dropped one costs a new mount; sandboxes have copies of their own.
 _KEPT = 256
 
@@ -50,8 +52,18 @@ class Staging:
         self._other_users = other_users
         self._binds: OrderedDict[tuple[str, int, int], Path] = OrderedDict()
         self._count = 0
+        TMP.mkdir()
         self.etc = _STAGING / "etc"
         _build_etc(self.etc)
+        #: the same for sandboxes that have a resolver
+        self.open_etc = _STAGING / "etc-open"
+
+    def build_open_etc(self, nameserver: str) -> None:
+        shutil.copytree(self.etc, self.open_etc, symlinks=True, copy_function=os.link)
+        resolv_conf = self.open_etc / "resolv.conf"
+        resolv_conf.unlink()  # a link to the other's
+        resolv_conf.write_text(f"nameserver {nameserver}\n")
+        resolv_conf.chmod(0o644)
 
     def path_of(self, source: str) -> str:
         """A path to `source` that a sandbox's user can traverse. Raises OSError saying why there is none."""

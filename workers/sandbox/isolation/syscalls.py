@@ -11,19 +11,29 @@ import fcntl
 import os
 import socket
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 _CLONE_INTO_CGROUP = 0x200000000
-_SYS_CLONE3 = 435  # the same number on every architecture
+# the same numbers on every architecture
+_SYS_CLONE3, _SYS_MOVE_MOUNT, _SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT = 435, 429, 430, 431, 432
+_FSCONFIG_SET_FLAG, _FSCONFIG_SET_STRING, _FSCONFIG_CMD_CREATE = 0, 1, 6
+_FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
+_MOUNT_ATTR_NOSUID, _MOUNT_ATTR_NODEV = 2, 4
+_MOVE_MOUNT_F_EMPTY_PATH = 4
+_AT_FDCWD = -100
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT = 1, 2, 4, 32
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 MNT_DETACH = 2
 
+CAP_NET_ADMIN = 12
+_CAPABILITY_VERSION_3 = 0x20080522
 _PR_SET_PDEATHSIG = 1
+_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 47, 2
 _PR_SET_CHILD_SUBREAPER = 36
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
@@ -56,6 +66,33 @@ def unmount(target: str) -> None:
     _checked(_libc.umount2(os.fsencode(target), MNT_DETACH), f"umount {target}")
 
 
+def mount_detached(kind: str, source: str, options: Iterable[str]) -> int:
+    """A mount that is attached nowhere; it ends with its last descriptor. options: `name` or `name=value`."""
+    context = _checked(_libc.syscall(_SYS_FSOPEN, kind.encode(), _FSOPEN_CLOEXEC), "fsopen")
+    try:
+        for option in (f"source={source}", *options):
+            name, given, value = option.partition("=")
+            command = _FSCONFIG_SET_STRING if given else _FSCONFIG_SET_FLAG
+            encoded = name.encode(), value.encode() if given else None
+            _checked(_libc.syscall(_SYS_FSCONFIG, context, command, *encoded, 0), f"mount option {option}")
+        _checked(_libc.syscall(_SYS_FSCONFIG, context, _FSCONFIG_CMD_CREATE, None, None, 0), f"mount {source}")
+        attributes = _MOUNT_ATTR_NOSUID | _MOUNT_ATTR_NODEV
+        mount_fd = _checked(_libc.syscall(_SYS_FSMOUNT, context, _FSMOUNT_CLOEXEC, attributes), "fsmount")
+    finally:
+        os.close(context)
+    return mount_fd
+
+
+def attach(mount_fd: int, target: str) -> None:
+    """Put a detached mount at a path of this mount namespace."""
+    arguments = (mount_fd, b"", _AT_FDCWD, os.fsencode(target), _MOVE_MOUNT_F_EMPTY_PATH)
+    _checked(_libc.syscall(_SYS_MOVE_MOUNT, *arguments), f"attach {target}")
+
+
+def sync_file_system(descriptor: int) -> None:
+    _checked(_libc.syncfs(descriptor), "syncfs")
+
+
 def die_with_parent(signal_number: int) -> None:
     """The kernel sends this signal when the *thread* that forked us ends."""
     _checked(_libc.prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0), "prctl")
@@ -64,6 +101,17 @@ def die_with_parent(signal_number: int) -> None:
 def become_subreaper() -> None:
     """Orphaned descendants become our children instead of init's."""
     _checked(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
+
+
+def keep_over_exec(capability: int) -> None:
+    """Let the next program have a capability that we hold in our user namespace: an exec drops it from other users."""
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    data = ctypes.create_string_buffer(24)  # effective, permitted, inheritable; the low halves, then the high ones
+    _checked(_libc.capget(header, data), "capget")
+    sets = list(struct.unpack("=6I", data.raw))
+    sets[2] |= 1 << capability
+    _checked(_libc.capset(header, struct.pack("=6I", *sets)), "capset")
+    _checked(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability, 0, 0), "prctl")
 
 
 def loopback_up() -> None:
