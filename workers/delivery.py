@@ -101,6 +101,25 @@ class Delivery:
         if lane.answers is not None:
             lane.answers.sent(self, result)
 
+    def reply(self, result: InvocationResult) -> None:
+        """The caller's answer now, the acknowledgement later (`drop`): the sandbox is not free yet.
+
+        A worker that dies in between answers nobody twice: the redelivered message is refused, its caller gone.
+        """
+        lane, raw = self.lane, self.lane.channel.raw
+        if self.reply_to is None:
+            return
+        if not raw.is_open:
+            if lane.answers is not None:
+                lane.answers.late(self, result)
+            return
+        body = result.payload
+        if len(body) > envelope.PART_BYTES:
+            body = self._publish_parts(lane.channel, body)
+        raw.basic_publish("", self.reply_to, body, envelope.result_properties(result, self.correlation_id))
+        if lane.answers is not None:
+            lane.answers.sent(self, result)
+
     def answer_late(self, channel: Channel, result: InvocationResult) -> None:
         """Reply on another channel: there is nothing to acknowledge any more."""
         assert self.reply_to is not None
@@ -118,7 +137,7 @@ class Delivery:
         return body[last:]
 
     def drop(self) -> None:
-        """Its caller has given up: nothing to say and nobody to say it to."""
+        """Acknowledge and say nothing: its caller has given up, or has its answer already."""
         self.lane.settled()
         if self.lane.is_open:
             self.lane.channel.raw.basic_ack(self.tag)

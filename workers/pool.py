@@ -407,7 +407,13 @@ class Pool:
             counters.errors += 1
         if pool.epoch:
             result = replace(result, epoch=pool.epoch)
-        delivery.answer(result)
+        if member.sandbox.settling is None:
+            delivery.answer(result)
+            return
+        delivery.reply(result)
+        # Extensions are still at work: the message unacknowledged keeps the next one away.
+        await member.sandbox.settled()
+        delivery.drop()
 
     async def _remove(self, pool: VersionPool, member: Member, attaching: asyncio.Task[None]) -> None:
         await asyncio.wait({attaching})  # its calls have deadlines of their own

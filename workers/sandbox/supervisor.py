@@ -75,6 +75,7 @@ class Supervisor:
             "seccomp": host.filter.hex() if mode.seccomp else "",
             "platform": platform is not None,
             "pool": pool,
+            "freezer": str(tree.freezer) if tree.freezer is not None else None,
         }
         self._usr_links = command.usr_links()
         self._client: SpawnerClient | None = None
@@ -151,6 +152,17 @@ class Supervisor:
 
     def stuck(self, sandbox_id: str) -> None:
         self._log.error("sandbox does not end", extra={"action": "sandbox_stuck", "sandbox_id": sandbox_id})
+
+    async def open_socket(self, sandbox_id: str) -> socket.socket:
+        """A stream socket of the sandbox's network namespace, not yet connected. Raises OSError."""
+        if not self.mode.namespaces:
+            stream = socket.socket()
+        elif self._client is None:
+            raise ConnectionError("the spawner has ended")
+        else:
+            stream = await self._client.open_socket(sandbox_id)
+        stream.setblocking(False)
+        return stream
 
     # --- spawning -------------------------------------------------------------------------------------------------
 

@@ -59,6 +59,12 @@ class RuntimeConnection(asyncio.Protocol):
             elif self._held:
                 self._serve_held()
 
+    def hand_over(self, protocol: asyncio.Protocol) -> None:
+        """What comes from now on is for another protocol."""
+        self._api.connections.discard(self)
+        self._transport.set_protocol(protocol)
+        protocol.connection_made(self._transport)
+
     def abort(self) -> None:
         self._transport.abort()
 

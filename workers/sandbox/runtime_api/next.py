@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def handle(api: RuntimeApi, connection: RuntimeConnection, request: Request) -> None:
     if api.state is RuntimeState.RUNNING:
         api.repeat(connection)
-    elif api.state is RuntimeState.INIT_ERROR:
+    elif api.state in (RuntimeState.INIT_ERROR, RuntimeState.RESTORE_ERROR):
         connection.send(replies.refused_transition(api.state, RuntimeState.READY))
     else:
         api.wait(connection)
