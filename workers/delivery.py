@@ -15,6 +15,7 @@ from hearth.broker import envelope
 from hearth.broker.connection import Channel
 from hearth.model.invocation import Invocation, InvocationResult
 from workers.late_answers import LateAnswers
+from workers.reply_stream import REPLY_TO, ReplyStream
 
 
 class Lane:
@@ -29,10 +30,32 @@ class Lane:
         self.answers = answers
         self.outstanding = 0
         self._drained: asyncio.Future[None] | None = None
+        #: streams on their way, by name; None until the lane takes credits
+        self._streams: dict[str, ReplyStream] | None = None
+        self._stream_count = 0
 
     @property
     def is_open(self) -> bool:
         return self.channel.is_open
+
+    async def open_stream(self, delivery: Delivery) -> ReplyStream:
+        """The first one starts a consumer of credits on this channel. Raises HearthError."""
+        if self._streams is None:
+            self._streams = {}
+            await self.channel.consume(REPLY_TO, self._on_credit, no_ack=True)
+        self._stream_count += 1
+        name = str(self._stream_count)
+        stream = self._streams[name] = ReplyStream(delivery, name)
+        return stream
+
+    def close_stream(self, stream: ReplyStream) -> None:
+        if self._streams is not None:
+            self._streams.pop(stream.name, None)
+
+    def _on_credit(self, _channel: Any, _method: Any, properties: Any, body: bytes) -> None:
+        stream = (self._streams or {}).get(properties.correlation_id or "")
+        if stream is not None:
+            stream.credited(body)
 
     def settled(self) -> None:
         self.outstanding -= 1

@@ -19,7 +19,7 @@ from workers.lifecycle import endings, telling
 from workers.lifecycle.init import Failure, run_init
 from workers.lifecycle.log_lines import Ended
 from workers.lifecycle.shutdown import ShutdownReason, kill, say_goodbye
-from workers.sandbox.runtime_api import Answer, Ending, InitError
+from workers.sandbox.runtime_api import Answer, Ending, InitError, Sink
 from workers.sandbox.runtime_api.states import RuntimeState
 from workers.sandbox.state import SandboxState
 
@@ -38,9 +38,11 @@ class _End(NamedTuple):
     outcome: Outcome
     payload: bytes
     content_type: str = "application/json"
+    #: bytes that went to the caller before
+    streamed: int = 0
 
 
-async def run_invoke(sandbox: Sandbox, invocation: Invocation) -> InvocationResult:
+async def run_invoke(sandbox: Sandbox, invocation: Invocation, sink: Sink | None = None) -> InvocationResult:
     if invocation.tail:
         sandbox.log.begin_tail()
     sandbox.began_s, sandbox.settling = 0.0, None
@@ -49,13 +51,13 @@ async def run_invoke(sandbox: Sandbox, invocation: Invocation) -> InvocationResu
             failure = await _init_again(sandbox)
             if failure is not None:
                 return await _init_failed(sandbox, invocation, failure)
-        ending = await _run(sandbox, invocation)
+        ending = await _run(sandbox, invocation, sink)
         if isinstance(ending, Ending) and ending is not endings.SHUT_DOWN and not _taken(sandbox):
             # The runtime died of what it did after the answer before. This event was not touched: a new one gets it.
             failure = await _init_again(sandbox)
             if failure is not None:
                 return await _init_failed(sandbox, invocation, failure)
-            ending = await _run(sandbox, invocation)
+            ending = await _run(sandbox, invocation, sink)
     except BaseException:
         await sandbox.shutdown("failure")
         raise
@@ -66,10 +68,10 @@ async def run_invoke(sandbox: Sandbox, invocation: Invocation) -> InvocationResu
     return await _died(sandbox, invocation, ending)
 
 
-def _run(sandbox: Sandbox, invocation: Invocation) -> asyncio.Future[Answer | Ending]:
+def _run(sandbox: Sandbox, invocation: Invocation, sink: Sink | None) -> asyncio.Future[Answer | Ending]:
     sandbox.advance(SandboxState.INVOKING)
     assert sandbox.api is not None  # READY
-    return sandbox.api.offer(invocation)
+    return sandbox.api.offer(invocation, sink)
 
 
 def _taken(sandbox: Sandbox) -> bool:
@@ -98,10 +100,10 @@ def _answered(sandbox: Sandbox, invocation: Invocation, answer: Answer) -> Invoc
 
 
 def _end_of_answer(answer: Answer) -> _End:
-    body, content_type, error_type = answer
+    body, content_type, error_type, streamed = answer
     if error_type:
-        return _End("error", error_type, Outcome.FUNCTION_ERROR, body, content_type)
-    return _End("success", "", Outcome.OK, body, content_type)
+        return _End("error", error_type, Outcome.FUNCTION_ERROR, body, content_type, streamed)
+    return _End("success", "", Outcome.OK, body, content_type, streamed)
 
 
 def _has_extensions(sandbox: Sandbox) -> bool:
@@ -166,7 +168,7 @@ def _after_answer(end: _End, ending: Ending | None) -> _End:
 def _runtime_done(sandbox: Sandbox, invocation: Invocation, end: _End) -> None:
     sandbox.log.drain()
     duration_ms = _duration_ms(sandbox, end, time.monotonic())
-    produced = len(end.payload) if end.status in ("success", "error") else None
+    produced = end.streamed + len(end.payload) if end.status in ("success", "error") else None
     telling.runtime_done(sandbox, invocation.request_id, end.status, end.error_type, duration_ms, produced)
 
 

@@ -31,7 +31,7 @@ from workers.runtimes import Runtime
 from workers.sandbox import init_process
 from workers.sandbox.extensions import ExtensionState
 from workers.sandbox.init_process import InitProcess
-from workers.sandbox.runtime_api import Ending, RuntimeApi
+from workers.sandbox.runtime_api import Ending, RuntimeApi, Sink
 from workers.sandbox.state import SandboxState, next_state
 from workers.sandbox.supervisor import Exit, SandboxProcess, Supervisor
 from workers.sandbox.telemetry import Telemetry
@@ -128,11 +128,13 @@ class Sandbox:
         """
         await run_init(self, "init", self.services.init_s)
 
-    async def invoke(self, invocation: Invocation) -> InvocationResult:
+    async def invoke(self, invocation: Invocation, sink: Sink | None = None) -> InvocationResult:
         """Run one invocation; returns as soon as the runtime has posted its response, before its next Next.
 
         Where extensions are registered, the invocation may go on after it: wait for `settled` then before the next one.
         An invocation that wants its log's tail returns only then, for its log is whole only then.
+
+        sink: takes a streamed response as it comes, and it is not in the result then.
 
         With no runtime (Init failed or was never run, the runtime died idle), Init runs first, within the function's
         timeout, and its error document is the result if it fails. Afterwards READY, or STOPPED with the processes
@@ -140,7 +142,7 @@ class Sandbox:
 
         Raises SpawnFailed: the platform could not build the sandbox; it is STOPPED and nothing ran.
         """
-        return await run_invoke(self, invocation)
+        return await run_invoke(self, invocation, sink)
 
     async def settled(self) -> None:
         """Wait until extensions have done their part of the last invocation too."""

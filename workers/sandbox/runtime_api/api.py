@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hearth.errors import InvariantViolated
@@ -24,11 +25,24 @@ if TYPE_CHECKING:
 
 
 class Answer(NamedTuple):
-    """What the runtime posted. error_type: "" for a response; else as validated for logs and telemetry."""
+    """What the runtime posted. error_type: "" for a response; else as validated for logs and telemetry. streamed: bytes
+    that a sink has had before."""
 
     body: bytes
     content_type: str = "application/json"
     error_type: str = ""
+    streamed: int = 0
+
+
+class Sink(Protocol):
+    """Takes a streamed response."""
+
+    #: called once when there is room again
+    on_room: Callable[[], None] | None
+
+    def write(self, data: bytes, content_type: str) -> bool:
+        """False: no more before `on_room`."""
+        ...
 
 
 class InitError(NamedTuple):
@@ -90,18 +104,19 @@ class RuntimeApi:
         self.facts: dict[str, str] = {}
         self.init_process: InitProcess | None = None
         self.taken = False
+        self.sink: Sink | None = None
         #: SnapStart's hooks have run, or run now
         self.restored = False
         #: monotonic time at which the last answer came
         self.answered_s = 0.0
 
     # --- for the lifecycle ----------------------------------------------------------------------------------
-    def offer(self, invocation: Invocation) -> asyncio.Future[Answer | Ending]:
-        """Hand the event to the runtime, now or when it asks for it."""
+    def offer(self, invocation: Invocation, sink: Sink | None = None) -> asyncio.Future[Answer | Ending]:
+        """Hand the event to the runtime, now or when it asks for it. sink: for a response that it streams."""
         if self._answer is not None and not self._answer.done():
             raise InvariantViolated("one invocation at a time per sandbox")
         answer = self._answer = self._loop.create_future()
-        self._invocation, self.taken = invocation, False
+        self._invocation, self.taken, self.sink = invocation, False, sink
         if self.ended is not None:
             answer.set_result(self.ended)
         elif self._waiting is not None:
@@ -112,6 +127,7 @@ class RuntimeApi:
         """The runtime is gone or out of time. The first ending counts; whatever is awaited resolves with it."""
         if self.ended is None:
             self.ended = ending
+        self.sink = None
         if not self.started.done():
             self.started.set_result(self.ended)
         if self._answer is not None and not self._answer.done():

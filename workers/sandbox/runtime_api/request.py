@@ -36,6 +36,9 @@ class Request:
     #: lower-case names of WANTED only; trailers of a chunked body are among them
     headers: dict[bytes, bytes]
     chunks: list[bytes]
+    #: the body goes to the sink piece by piece, and is not in `chunks`; so many bytes have
+    live: bool = False
+    streamed: int = 0
     #: the body went over the limit; `chunks` is empty then
     oversized: bool = False
     #: from the path of response and error

@@ -52,6 +52,14 @@ def dispatch(api: RuntimeApi, connection: RuntimeConnection, request: Request) -
         route[1](api, connection, request)
 
 
+def begin_stream(api: RuntimeApi, request: Request) -> None:
+    """Its head is there: a streamed response that somebody waits for goes on as it comes."""
+    request_id, _, action = request.path.removeprefix(_INVOCATION).partition(b"/")
+    if action == b"response" and request.method == b"POST":
+        request.request_id = request_id.decode("ascii", "replace")
+        response.begin_stream(api, request)
+
+
 def cut_off(api: RuntimeApi, request: Request) -> None:
     """The connection ended in the middle of this request."""
     request_id, _, action = request.path.removeprefix(_INVOCATION).partition(b"/")
