@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from hearth.model.invocation import InvocationResult, Outcome
 from tests.conftest import missing
-from tests.support import extensions
+from tests.support import extensions, places
 from tests.support.lab import Lab, a_lab, error, installed_runtime, invocation, until
 from workers.runtimes import Runtime
 from workers.sandbox.sandbox import Sandbox
@@ -351,6 +352,24 @@ async def test_a_shell_script_with_curl_is_an_extension(lab: Lab) -> None:
     await call(sandbox)
     await sandbox.shutdown("spindown")
     assert [event["eventType"] for event in told(await lab.log(sandbox), "EVENT")] == ["INVOKE", "SHUTDOWN"]
+
+
+async def test_a_go_program_is_an_extension(lab: Lab) -> None:
+    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+    if go is None:
+        missing("no Go on this host")
+    source = Path(__file__).parents[1] / "support" / "go_extension"
+    lab.layer()
+    assert lab.layers_dir is not None
+    environment = os.environ | {"CGO_ENABLED": "0", "GOCACHE": str(places.CACHE / "go-build"), "GOFLAGS": "-mod=mod"}
+    build = [go, "build", "-o", str(lab.layers_dir / "extensions" / "go-extension"), "."]
+    await asyncio.to_thread(subprocess.run, build, cwd=source, env=environment, check=True)
+    sandbox = await lab.ready()
+    await call(sandbox)
+    await sandbox.shutdown("spindown")
+    log = await lab.log(sandbox)
+    assert [event["eventType"] for event in told(log, "EVENT")] == ["INVOKE", "SHUTDOWN"]
+    assert "EXTENSION\tName: go-extension\tState: Ready\tEvents: [INVOKE, SHUTDOWN]\n" in log
 
 
 async def test_extensions_see_no_more_of_the_environment_than_on_aws(lab: Lab) -> None:

@@ -118,3 +118,5 @@ async def kill(sandbox: Sandbox) -> None:
     finally:
         if process is not None:
             await process.stop()
+        # Init's limit may have passed while the sandbox was being built.
+        await sandbox.supervisor.discarded(sandbox.id)

@@ -133,6 +133,11 @@ class Supervisor:
             discarding.add_done_callback(self._abandoned.discard)
             raise
 
+    async def discarded(self, sandbox_id: str) -> None:
+        """Wait until nothing is left of a spawn under this id whose caller was cancelled."""
+        if sandbox_id in self._live and self._abandoned:
+            await asyncio.wait(self._abandoned)
+
     async def close(self) -> None:
         """Stop every sandbox, end the spawner, remove the cgroups. Idempotent."""
         await asyncio.gather(*self._abandoned)
@@ -167,8 +172,7 @@ class Supervisor:
     # --- spawning -------------------------------------------------------------------------------------------------
 
     async def _spawn(self, spec: SandboxSpec) -> SandboxProcess:
-        if spec.sandbox_id in self._live and self._abandoned:
-            await asyncio.wait(self._abandoned)  # an earlier attempt under this id may be among them
+        await self.discarded(spec.sandbox_id)
         if spec.sandbox_id in self._live:
             raise SpawnFailed(f"sandbox {spec.sandbox_id} exists")
         limits = Limits(spec.memory_mb, spec.cpu_cores, spec.cpu_weight, spec.pids_max)
