@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import orjson
 
 from hearth.model.function import FunctionVersion
@@ -95,3 +97,38 @@ def test_format_follows_the_function() -> None:
 def test_times_and_bills_are_rounded_as_aws_does() -> None:
     assert iso_time(1_735_787_045_007) == "2025-01-02T03:04:05.007Z"
     assert [billed_ms(ms) for ms in (0.0, 0.01, 1.0, 1.01, 2999.5)] == [1, 1, 1, 2, 3000]
+
+
+def test_system_log_level_decides_which_events_are_told() -> None:
+    def told(level: str) -> list[str]:
+        lines = JsonLines(dataclasses.replace(VERSION, log_format="JSON", system_log_level=level))
+        text = lines.init_report("init", "success", "", 5, T_MS) + lines.start(ID, T_MS)
+        text += "".join(lines.end(ID, Ended("success", "", 1, 1, 9, None), T_MS))
+        text += "".join(lines.end(ID, Ended("timeout", "", 1, 1, 9, None), T_MS))
+        return [orjson.loads(line)["type"].removeprefix("platform.") for line in text.splitlines()]
+
+    assert told("DEBUG") == [
+        *("initRuntimeDone", "initReport", "start", "runtimeDone", "report", "runtimeDone", "report"),
+    ]
+    assert told("INFO") == ["start", "report", "runtimeDone", "report"]
+    assert told("WARN") == ["runtimeDone", "report"]
+
+
+def test_restored_sandboxes_say_so_instead_of_init_duration() -> None:
+    assert TEXT.restore_start("java:21.v40", T_MS).startswith("RESTORE_START Runtime Version: java:21.v40\tRuntime ")
+    assert TEXT.restore_report("success", "", 389.65, T_MS) == "RESTORE_REPORT Restore Duration: 389.65 ms\n"
+    assert TEXT.restore_report("error", "Runtime.ExitError", 1, T_MS).endswith(
+        " ms\tStatus: error\tError Type: Runtime.ExitError\n"
+    )
+    _, report = TEXT.end(ID, Ended("success", "", 1, 1, 9, 5.0, 389.65), T_MS)
+    assert report.endswith("\tRestore Duration: 389.65 ms\t\n")
+
+
+def test_lines_of_extensions_and_subscriptions() -> None:
+    assert TEXT.extension("e", "Ready", ["INVOKE"], "", T_MS) == "EXTENSION\tName: e\tState: Ready\tEvents: [INVOKE]\n"
+    assert TEXT.extension("e", "LaunchError", [], "Extension.LaunchError", T_MS) == (
+        "EXTENSION\tName: e\tState: LaunchError\tEvents: []\tError Type: Extension.LaunchError\n"
+    )
+    assert TEXT.subscription("logs", "e", ["function", "platform"], T_MS) == (
+        "LOGS\tName: e\tState: Subscribed\tTypes: [Function, Platform]\n"
+    )
