@@ -48,6 +48,7 @@ class Listener:
     async def _read_lines(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async for line in reader:
             self.lines.append(json.loads(line))
+            self.asked.set()
         writer.close()
 
 
@@ -170,6 +171,7 @@ async def test_tcp_gets_lines(telemetry: Telemetry) -> None:
     await telemetry.drained(5)
     async with asyncio.timeout(5):
         while len(listener.lines) < 2:
-            await asyncio.sleep(0.01)
+            listener.asked.clear()
+            await listener.asked.wait()
     assert [event["type"] for event in listener.lines] == ["platform.telemetrySubscription", "platform.start"]
     listener.close()
