@@ -34,16 +34,11 @@ def main(
 
 
 _COMMANDS: dict[str, list[Callable[..., None]]] = {
-<<<<<<< HEAD
     "The platform": [
         *(platform.up, platform.down, platform.status, worker.worker, worker.workers),
         *(doctor.doctor, config.config, platform.env),
     ],
-    "Functions": [function.deploy, function.invoke, function.logs, events.events, function.delete],
-=======
-    "The platform": [platform.up, platform.down, platform.status, doctor.doctor, config.config, platform.env],
     "Functions": [function.deploy, function.invoke, function.logs, bill.bill, events.events, function.delete],
->>>>>>> 2fe4ce9 (hearth, gateway: layers from the code store, log levels, hearth bill and HEARTH_BILLING)
 }
 for panel, commands in _COMMANDS.items():
     for command in commands:
