@@ -377,6 +377,39 @@ async def test_bills_say_what_ran(lab: Lab) -> None:
     assert bills[2]["billed_ms"] == 1000
 
 
+async def test_init_is_billed_where_the_platform_bills_as_aws_now_does(lab: Lab) -> None:
+    lab.services = replace(lab.services, billing="aws-2025")
+    sandbox = await lab.ready("import time\ntime.sleep(0.3)\ndef handler(e, c): return e\n")
+    assert (await sandbox.invoke(invocation())).billed_ms > 300
+    assert (await sandbox.invoke(invocation())).billed_ms < 300
+
+
+async def test_hooks_around_a_restore_run_at_once_and_are_told(lab: Lab) -> None:
+    source = """
+import http.client, json, os, time
+link = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+def call(method, path, body=None):
+    link.request(method, "/2018-06-01/runtime/" + path, body)
+    answer = link.getresponse()
+    return answer, answer.read()
+answer, _ = call("GET", "restore/next")
+assert answer.status == 200
+time.sleep(0.2)
+while True:
+    answer, body = call("GET", "invocation/next")
+    call("POST", "invocation/" + answer.headers["Lambda-Runtime-Aws-Request-Id"] + "/response", body)
+"""
+    launch = (lab.runtime.launch[0], "-I", "-S", "/var/task/app.py")
+    lab.runtime = replace(lab.runtime, launch=launch)
+    sandbox = await lab.ready(source)
+    await sandbox.invoke(invocation())
+    lines = await lab.log(sandbox)
+    kinds = [line.split()[0] for line in lines]
+    assert kinds == ["INIT_START", "RESTORE_START", "RESTORE_REPORT", "START", "END", "REPORT"]
+    assert "\tRestore Duration: " in lines[-1]
+    assert "Init Duration" not in lines[-1]
+
+
 async def test_the_life_is_the_same_as_a_plain_process(lab: Lab) -> None:
     plain = await Supervisor.create(want="process", platform=None, pool=0, log=logging.getLogger(__name__))
     try:
