@@ -30,9 +30,11 @@ class Lane:
         self.answers = answers
         self.outstanding = 0
         self._drained: asyncio.Future[None] | None = None
-        #: streams on their way, by name; None until the lane takes credits
-        self._streams: dict[str, ReplyStream] | None = None
+        #: streams on their way, by name; and whether the lane takes their credits
+        self._streams: dict[str, ReplyStream] = {}
         self._stream_count = 0
+        self._takes_credits = False
+        self._starting_credits = asyncio.Lock()
 
     @property
     def is_open(self) -> bool:
@@ -40,20 +42,20 @@ class Lane:
 
     async def open_stream(self, delivery: Delivery) -> ReplyStream:
         """The first one starts a consumer of credits on this channel. Raises HearthError."""
-        if self._streams is None:
-            self._streams = {}
-            await self.channel.consume(REPLY_TO, self._on_credit, no_ack=True)
+        async with self._starting_credits:  # a piece that goes out before would close the channel
+            if not self._takes_credits:
+                await self.channel.consume(REPLY_TO, self._on_credit, no_ack=True)
+                self._takes_credits = True
         self._stream_count += 1
         name = str(self._stream_count)
         stream = self._streams[name] = ReplyStream(delivery, name)
         return stream
 
     def close_stream(self, stream: ReplyStream) -> None:
-        if self._streams is not None:
-            self._streams.pop(stream.name, None)
+        self._streams.pop(stream.name, None)
 
     def _on_credit(self, _channel: Any, _method: Any, properties: Any, body: bytes) -> None:
-        stream = (self._streams or {}).get(properties.correlation_id or "")
+        stream = self._streams.get(properties.correlation_id or "")
         if stream is not None:
             stream.credited(body)
 

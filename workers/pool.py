@@ -410,7 +410,8 @@ class Pool:
             counters.errors += 1
         if pool.epoch:
             result = replace(result, epoch=pool.epoch)
-        if member.sandbox.settling is None:
+        settling = member.sandbox.settling
+        if settling is None or settling.done():
             delivery.answer(result)
             return
         delivery.reply(result)

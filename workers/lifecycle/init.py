@@ -54,6 +54,7 @@ async def run_init(sandbox: Sandbox, phase: Phase, limit_s: float) -> Failure | 
     error_type = "" if failure is None else failure.error_type
     if sandbox.restore_began_s:
         sandbox.restore_ms = (ended_s - sandbox.restore_began_s) * 1000
+        telling.extensions(sandbox, sandbox.services.now_ms())
         telling.restore_end(sandbox, status, error_type, sandbox.restore_ms)
     else:
         telling.init_end(sandbox, phase, status, error_type, took_ms)

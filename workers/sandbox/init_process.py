@@ -77,7 +77,7 @@ class InitProcess(asyncio.Protocol):
         for line in lines:
             try:
                 self._report(orjson.loads(line))
-            except (orjson.JSONDecodeError, KeyError, TypeError):
+            except (KeyError, TypeError, ValueError):
                 self.close()  # not our program any more
                 return
         if len(self._partial) > _REPORT_BYTES:

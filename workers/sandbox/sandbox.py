@@ -214,7 +214,8 @@ class Sandbox:
         return deadline_ms
 
     def runtime_waits(self) -> None:
-        if self.settling is None:
+        assert self.api is not None  # it calls
+        if not self.api.extensions.active:  # else the invocation goes on, until they wait too
             self.watchdog.clear()
             self.rest()
 
