@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 
 def now_ms() -> int:
@@ -34,3 +35,9 @@ class Deadline:
     def epoch_ms(self) -> int:
         """The deadline as it goes on the wire."""
         return now_ms() + int(self.remaining_s * 1000)
+
+
+def iso_time(t_ms: int) -> str:
+    """YYYY-MM-DDTHH:MM:SS.mmmZ"""
+    moment = datetime.fromtimestamp(t_ms / 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{t_ms % 1000:03d}Z"

@@ -104,6 +104,9 @@ class Settings(BaseSettings):
         description="weight: CPU in proportion to memory when it is scarce, up to max(1, memory/1769 MB) cores; "
         "quota: never more than memory/1769 MB cores, as on AWS",
     )
+    billing: Literal["invoke", "aws-2025"] = Field(
+        "invoke", description="invoke: Init is not billed on demand; aws-2025: it is, as on AWS since August 2025"
+    )
     isolation: Literal["auto", "full", "reduced", "process"] = Field(
         "auto", description="auto: the best the host allows; a named level: that one, or refuse to start"
     )

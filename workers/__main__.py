@@ -86,6 +86,7 @@ async def work(settings: Settings, index: int, worker_id: str, stop: asyncio.Eve
         bills=BillWriter(settings.blobs_dir, writer_id=worker_id),
         environment=lambda version, _sandbox_id: role_credentials(settings, secret, version),
         init_s=settings.init_seconds,
+        billing=settings.billing,
         cpu=settings.cpu,
         egress=Egress(settings.egress),
     )
@@ -98,7 +99,15 @@ async def work(settings: Settings, index: int, worker_id: str, stop: asyncio.Eve
         if runtime is None:
             raise InvalidRuntime(f"No worker offers the runtime {version.family}.")
         code_dir = await code.fetch(version.code_sha256)
-        return Sandbox(version, code_dir=code_dir, runtime=runtime, supervisor=supervisor, services=shared)
+        layers_dir = await code.fetch_layers(version.layers)
+        return Sandbox(
+            version,
+            code_dir=code_dir,
+            layers_dir=layers_dir,
+            runtime=runtime,
+            supervisor=supervisor,
+            services=shared,
+        )
 
     worker = Worker(
         settings,

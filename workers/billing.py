@@ -1,6 +1,7 @@
 """One billing record per invocation, appended in batches to <root>/bills/<YYYY-MM-DD>/<writer id>.jsonl.
 
-Billed is the Duration rounded up to a whole millisecond, at least one; Init is not billed on demand.
+Billed is the Duration rounded up to a whole millisecond, at least one. Init is not billed on demand, unless the
+platform bills as AWS does since August 2025.
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ class Bill(NamedTuple):
     status: str
 
 
-def billed_ms(duration_ms: float) -> int:
-    return max(1, math.ceil(duration_ms))
+def billed_ms(duration_ms: float, init_ms: float | None = None) -> int:
+    """init_ms: of the Init to be billed with this invocation."""
+    return max(1, math.ceil(duration_ms + (init_ms or 0.0)))
 
 
 class BillWriter:

@@ -15,6 +15,7 @@ from hearth.broker import envelope
 from hearth.broker.connection import Channel
 from hearth.model.invocation import Invocation, InvocationResult
 from workers.late_answers import LateAnswers
+from workers.reply_stream import REPLY_TO, ReplyStream
 
 
 class Lane:
@@ -29,10 +30,34 @@ class Lane:
         self.answers = answers
         self.outstanding = 0
         self._drained: asyncio.Future[None] | None = None
+        #: streams on their way, by name; and whether the lane takes their credits
+        self._streams: dict[str, ReplyStream] = {}
+        self._stream_count = 0
+        self._takes_credits = False
+        self._starting_credits = asyncio.Lock()
 
     @property
     def is_open(self) -> bool:
         return self.channel.is_open
+
+    async def open_stream(self, delivery: Delivery) -> ReplyStream:
+        """The first one starts a consumer of credits on this channel. Raises HearthError."""
+        async with self._starting_credits:  # a piece that goes out before would close the channel
+            if not self._takes_credits:
+                await self.channel.consume(REPLY_TO, self._on_credit, no_ack=True)
+                self._takes_credits = True
+        self._stream_count += 1
+        name = str(self._stream_count)
+        stream = self._streams[name] = ReplyStream(delivery, name)
+        return stream
+
+    def close_stream(self, stream: ReplyStream) -> None:
+        self._streams.pop(stream.name, None)
+
+    def _on_credit(self, _channel: Any, _method: Any, properties: Any, body: bytes) -> None:
+        stream = self._streams.get(properties.correlation_id or "")
+        if stream is not None:
+            stream.credited(body)
 
     def settled(self) -> None:
         self.outstanding -= 1
@@ -101,6 +126,25 @@ class Delivery:
         if lane.answers is not None:
             lane.answers.sent(self, result)
 
+    def reply(self, result: InvocationResult) -> None:
+        """The caller's answer now, the acknowledgement later (`drop`): the sandbox is not free yet.
+
+        A worker that dies in between answers nobody twice: the redelivered message is refused, its caller gone.
+        """
+        lane, raw = self.lane, self.lane.channel.raw
+        if self.reply_to is None:
+            return
+        if not raw.is_open:
+            if lane.answers is not None:
+                lane.answers.late(self, result)
+            return
+        body = result.payload
+        if len(body) > envelope.PART_BYTES:
+            body = self._publish_parts(lane.channel, body)
+        raw.basic_publish("", self.reply_to, body, envelope.result_properties(result, self.correlation_id))
+        if lane.answers is not None:
+            lane.answers.sent(self, result)
+
     def answer_late(self, channel: Channel, result: InvocationResult) -> None:
         """Reply on another channel: there is nothing to acknowledge any more."""
         assert self.reply_to is not None
@@ -118,7 +162,7 @@ class Delivery:
         return body[last:]
 
     def drop(self) -> None:
-        """Its caller has given up: nothing to say and nobody to say it to."""
+        """Acknowledge and say nothing: its caller has given up, or has its answer already."""
         self.lane.settled()
         if self.lane.is_open:
             self.lane.channel.raw.basic_ack(self.tag)

@@ -12,12 +12,16 @@ import os
 import time
 import uuid
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import orjson
 
 from hearth.clock import now_ms
 from hearth.logs import GroupKey, LogWriter
 from hearth.model.function import FunctionVersion
+
+if TYPE_CHECKING:
+    from workers.sandbox.telemetry import Telemetry
 
 #: an event is split past this (CloudWatch Logs quota)
 EVENT_LIMIT_BYTES = 256 << 10
@@ -33,6 +37,7 @@ _READ_BYTES = 16 << 10
 _COSTLY_S = 0.001
 _LEVELS = {"TRACE": 0, "DEBUG": 1, "INFO": 2, "WARN": 3, "WARNING": 3, "ERROR": 4, "FATAL": 5, "CRITICAL": 5}
 _INFO = _LEVELS["INFO"]
+_HIGHEST = max(_LEVELS.values())
 
 
 class FunctionLog:
@@ -40,8 +45,11 @@ class FunctionLog:
         self._writer = writer
         self.key = GroupKey(version.account, version.region, version.log_group or f"/aws/lambda/{version.name}")
         self.stream = _stream_name(version)
-        #: a JSON function's own lines below INFO are left out, as with AWS's default ApplicationLogLevel
-        self._filtered = version.log_format == "JSON"
+        #: a JSON function's own lines below its ApplicationLogLevel are left out
+        self._json = version.log_format == "JSON"
+        self._least = _LEVELS.get(version.app_log_level, _INFO) if self._json else 0
+        #: what its processes print goes there too, while somebody listens
+        self.telemetry: Telemetry | None = None
         self._fd = -1
         self._resume: asyncio.TimerHandle | None = None
         self._partial = b""
@@ -57,6 +65,7 @@ class FunctionLog:
         """Take what is left and let go of the pipe. Idempotent."""
         self.drain()
         self._let_go()
+        self.telemetry = None
 
     def drain(self) -> None:
         """Take everything that is in the pipe now, an unfinished line included."""
@@ -115,7 +124,7 @@ class FunctionLog:
         self._partial = partial
 
     def _emit_output(self, line: bytes, t_ms: int) -> None:
-        if self._filtered and line.startswith(b"{") and _below_info(line):
+        if self._least and line.startswith(b"{") and _level(line) < self._least:
             return
         while len(line) > EVENT_LIMIT_BYTES:
             cut = _character_start(line, EVENT_LIMIT_BYTES)
@@ -124,12 +133,22 @@ class FunctionLog:
         # Runtime clients join the lines of one event by CR where there is no framed log pipe.
         text = line.rstrip(b"\r").replace(b"\r", b"\n").decode("utf-8", "replace")
         self._append(text + "\n", t_ms)
+        if self.telemetry is not None and self.telemetry.enabled:
+            self.telemetry.line("function", text, t_ms, parse=self._json)
 
     # --- the platform ---------------------------------------------------------------------------------------
     def platform(self, message: str) -> None:
         """A line of the platform's own, its newline included; "" is none."""
         if message:
             self._append(message, now_ms())
+
+    def extension(self, line: str) -> None:
+        """What an external extension printed."""
+        t_ms = now_ms()
+        text = line[:EVENT_LIMIT_BYTES]
+        self._append(text + "\n", t_ms)
+        if self.telemetry is not None and self.telemetry.enabled:
+            self.telemetry.line("extension", text, t_ms, parse=self._json)
 
     def begin_tail(self) -> None:
         self._tail = bytearray()
@@ -166,9 +185,10 @@ def _character_start(data: bytes, at: int) -> int:
     return start if data[start] & 0xC0 != 0x80 else at
 
 
-def _below_info(line: bytes) -> bool:
+def _level(line: bytes) -> int:
+    """Of a JSON object that says its level; a line that says none is kept at any."""
     try:
         level = orjson.loads(line).get("level")
     except orjson.JSONDecodeError:
-        return False
-    return isinstance(level, str) and _LEVELS.get(level.upper(), _INFO) < _INFO
+        return _HIGHEST
+    return _LEVELS.get(level.upper(), _HIGHEST) if isinstance(level, str) else _HIGHEST

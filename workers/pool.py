@@ -398,7 +398,10 @@ class Pool:
             delivery.drop()
             return
         try:
-            result = await member.sandbox.invoke(delivery.invocation)
+            if delivery.invocation.streaming:
+                result = await self._stream(member, delivery)
+            else:
+                result = await member.sandbox.invoke(delivery.invocation)
         except SpawnFailed as exc:  # its runtime had to be started anew and could not be
             result = InvocationResult(Outcome.LOST, detail=f"A sandbox could not be started: {exc}")
         counters = self.counters
@@ -407,7 +410,24 @@ class Pool:
             counters.errors += 1
         if pool.epoch:
             result = replace(result, epoch=pool.epoch)
-        delivery.answer(result)
+        settling = member.sandbox.settling
+        if settling is None or settling.done():
+            delivery.answer(result)
+            return
+        delivery.reply(result)
+        # Extensions are still at work: the message unacknowledged keeps the next one away.
+        await member.sandbox.settled()
+        delivery.drop()
+
+    async def _stream(self, member: Member, delivery: Delivery) -> InvocationResult:
+        try:
+            stream = await delivery.lane.open_stream(delivery)
+        except HearthError as exc:
+            return InvocationResult(Outcome.LOST, detail=f"The response can't be streamed: {exc}")
+        try:
+            return await member.sandbox.invoke(delivery.invocation, stream)
+        finally:
+            delivery.lane.close_stream(stream)
 
     async def _remove(self, pool: VersionPool, member: Member, attaching: asyncio.Task[None]) -> None:
         await asyncio.wait({attaching})  # its calls have deadlines of their own

@@ -116,9 +116,12 @@ def apply(record: FunctionRecord, given: dict[str, Any], cipher: EnvironmentCiph
         if member in given:
             configuration[member] = given[member]
     if "LoggingConfig" in given:
-        logging_config = _logging_config(name, configuration.get("LoggingConfig", {}) | given["LoggingConfig"])
-        configuration["LoggingConfig"] = logging_config
+        merged = configuration.get("LoggingConfig", {}) | given["LoggingConfig"]
+        _check_log_levels(given["LoggingConfig"], merged)
+        configuration["LoggingConfig"] = logging_config = _logging_config(name, merged)
         changes["log_group"], changes["log_format"] = logging_config["LogGroup"], logging_config["LogFormat"]
+        changes["app_log_level"] = logging_config.get("ApplicationLogLevel", "INFO")
+        changes["system_log_level"] = logging_config.get("SystemLogLevel", "INFO")
     version = dataclasses.replace(version, **changes)
     if "Environment" in given:
         variables = given["Environment"].get("Variables") or {}
@@ -196,6 +199,15 @@ def _logging_config(name: str, given: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
+def _check_log_levels(given: dict[str, Any], merged: dict[str, Any]) -> None:
+    levels = given.keys() & {"ApplicationLogLevel", "SystemLogLevel"}
+    if levels and merged.get("LogFormat", "Text") == "Text":
+        raise InvalidParameterValue(
+            'LogLevel is not supported when LogFormat is set to "Text". Remove LogLevel from your request or change '
+            'the LogFormat to "JSON" and try again.'
+        )
+
+
 def _check_maximum(given: dict[str, Any], member: str, maximum: int) -> None:
     """The model's limits are those of managed instances, which are wider."""
     if given.get(member, 0) > maximum:
@@ -222,9 +234,6 @@ def _check_environment(variables: dict[str, str]) -> None:
 def _check_layers(layers: list[str]) -> None:
     if len(layers) > MAX_LAYERS:
         raise InvalidParameterValue(f"Cannot reference more than {MAX_LAYERS} layers.")
-    if layers:
-        # No layer can have been published.
-        raise InvalidParameterValue(f"Layer version {layers[0]} does not exist.")
 
 
 def _check_runtime(runtime: str) -> None:

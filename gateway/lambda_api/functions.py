@@ -12,7 +12,7 @@ import uuid
 from typing import Any
 
 from gateway.call import Call
-from gateway.lambda_api import configuration
+from gateway.lambda_api import configuration, layers
 from gateway.lambda_api.code_package import check_package, check_zipped_size, fetch_from_s3
 from gateway.lambda_api.names import find, function_ref, not_found
 from hearth import links
@@ -54,7 +54,7 @@ async def create_function(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     )
     now = now_ms()
     bare = FunctionRecord(version, _new_revision(), "Pending", "", now, now, size, tags=given.get("Tags", {}))
-    record = configuration.apply(bare, given, backends.cipher)
+    record = await _apply(call, bare, given)
     if not await backends.functions.create(record):
         raise taken
     await backends.settler.announce(record)
@@ -102,7 +102,7 @@ async def update_function_configuration(call: Call, given: dict[str, Any]) -> di
     configuration.check(given)
     old, _ = await find(call, {"FunctionName": ref.name})
     _refuse_conflicts(old, given)
-    return await _replace(call, old, configuration.apply(old, given, call.backends.cipher))
+    return await _replace(call, old, await _apply(call, old, given))
 
 
 async def delete_function(call: Call, given: dict[str, Any]) -> dict[str, Any]:
@@ -140,6 +140,14 @@ def code_link(call: Call, sha256: str) -> str:
     """A link to the package, served by this very endpoint, that needs no signature of the caller's."""
     host = call.request.headers.get("host", "localhost")
     return f"http://{host}{links.code_path(call.backends.secret, sha256, now_s=time.time())}"
+
+
+async def _apply(call: Call, record: FunctionRecord, given: dict[str, Any]) -> FunctionRecord:
+    """The record with the members that were given."""
+    record = configuration.apply(record, given, call.backends.cipher)
+    if "Layers" not in given:
+        return record
+    return await asyncio.to_thread(layers.attach, record, given["Layers"] or [], call.backends.blobs)
 
 
 async def _replace(call: Call, old: FunctionRecord, new: FunctionRecord) -> dict[str, Any]:

@@ -4,9 +4,12 @@ The body is the payload's raw bytes, never wrapped. Everything else is a propert
 its default is left out: fewer bytes, and the codec's cost is per field.
 
 request  message_id request id · correlation_id the caller's own · reply_to · [type invocation type] · [content_type]
-         headers: family key arn until [epoch trace context tail attempt placed again]
-reply    correlation_id · type outcome, or "part" for a piece of a large body that others follow · [content_type]
+         headers: family key arn until [epoch trace context cognito stream tail attempt placed again]
+reply    correlation_id · type outcome, or "part" for a piece of a large body that others follow, or "stream" for a
+         piece of a streamed response · [content_type]
          headers: [version detail epoch log billed cold]
+stream   the first piece names in reply_to where the caller sends credits, and in message_id under which name
+credit   correlation_id that name · body: decimal bytes that the caller has taken; empty: it takes no more
 """
 
 from __future__ import annotations
@@ -20,6 +23,10 @@ from hearth.model.invocation import Invocation, InvocationResult, InvocationType
 
 #: `type` of a reply that holds only a piece of the body
 PART = "part"
+#: `type` of a reply that holds a piece of a streamed response; the end mark is the outcome
+STREAM = "stream"
+#: bytes of a stream that may be on their way to the caller
+STREAM_WINDOW_BYTES = 1 << 20
 #: larger bodies go out in pieces, so that one large answer does not hold up the connection for the others
 PART_BYTES = 64 * 1024
 JSON = "application/json"
@@ -41,6 +48,10 @@ def invocation_properties(
         headers["trace"] = invocation.trace_id
     if invocation.client_context:
         headers["context"] = invocation.client_context
+    if invocation.cognito_identity:
+        headers["cognito"] = invocation.cognito_identity
+    if invocation.streaming:
+        headers["stream"] = True
     if invocation.tail:
         headers["tail"] = True
     if invocation.attempt != 1:
@@ -75,6 +86,8 @@ def read_invocation(properties: BasicProperties, body: bytes) -> Invocation:
         trace_id=get("trace", ""),
         client_context=get("context", ""),
         content_type=properties.content_type or JSON,
+        cognito_identity=get("cognito", ""),
+        streaming=get("stream", False),
         tail=get("tail", False),
         attempt=get("attempt", 1),
         placed_at_ms=get("placed", 0),
@@ -106,6 +119,15 @@ def result_properties(result: InvocationResult, correlation_id: str | None) -> B
 
 def part_properties(correlation_id: str | None) -> BasicProperties:
     return BasicProperties(correlation_id=correlation_id, type=PART)
+
+
+def stream_properties(
+    correlation_id: str | None, content_type: str, *, name: str | None = None, credits_to: str | None = None
+) -> BasicProperties:
+    """Of a piece; name and credits_to: of the first."""
+    return BasicProperties(
+        correlation_id=correlation_id, type=STREAM, content_type=content_type, message_id=name, reply_to=credits_to
+    )
 
 
 def read_result(properties: BasicProperties, body: bytes) -> InvocationResult:

@@ -10,6 +10,8 @@ holds the first copy.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from itertools import takewhile
 
@@ -20,6 +22,7 @@ from pika.exceptions import AMQPError
 from hearth.broker import envelope, topology
 from hearth.broker.connection import Broker, Channel
 from hearth.broker.node_loss import NodeLoss
+from hearth.broker.response_stream import BrokerResponseStream
 from hearth.clock import Deadline
 from hearth.errors import InvocationTimedOut, Unavailable
 from hearth.model.invocation import Invocation, InvocationResult, Outcome
@@ -36,15 +39,16 @@ REFUSED = "The broker could not take the request."
 
 
 class _Pending:
-    """One awaited reply; a large one arrives in parts."""
+    """One awaited reply; a large one arrives in parts, a streamed one in pieces."""
 
-    __slots__ = ("body", "future", "parts", "properties", "sent_s", "tries")
+    __slots__ = ("body", "future", "parts", "properties", "sent_s", "stream", "tries")
 
     def __init__(self, future: asyncio.Future[InvocationResult], properties: pika.BasicProperties, body: bytes) -> None:
         self.future = future
         self.properties = properties
         self.body = body
         self.parts: list[bytes] | None = None
+        self.stream: BrokerResponseStream | None = None
         self.tries = 1
         self.sent_s = 0.0
 
@@ -94,6 +98,25 @@ class BrokerInvoker:
                 pending.future.set_result(lost)
 
     async def invoke(self, invocation: Invocation, *, deadline: Deadline) -> InvocationResult:
+        with self._asked(invocation, deadline) as pending:
+            result = await pending.future
+        self._learn(invocation.version_key, result)
+        return result
+
+    @asynccontextmanager
+    async def stream(self, invocation: Invocation, *, deadline: Deadline) -> AsyncIterator[BrokerResponseStream]:
+        with self._asked(replace(invocation, streaming=True), deadline) as pending:
+            assert pending.stream is not None
+            try:
+                yield pending.stream
+            finally:
+                pending.stream.abandon()
+                if pending.future.done() and pending.future.exception() is None:
+                    self._learn(invocation.version_key, pending.future.result())
+
+    @contextmanager
+    def _asked(self, invocation: Invocation, deadline: Deadline) -> Iterator[_Pending]:
+        """Published, and awaited until the context ends. Raises Unavailable."""
         if self._channel is None:
             raise Unavailable("no connection to the broker")
         epoch = self._epochs.get(invocation.version_key, 0)
@@ -104,17 +127,28 @@ class BrokerInvoker:
         loop = asyncio.get_running_loop()
         properties = envelope.invocation_properties(invocation, correlation_id=correlation_id, reply_to=REPLY_TO)
         pending = _Pending(loop.create_future(), properties, invocation.payload)
+        if invocation.streaming:
+            pending.stream = BrokerResponseStream(pending.future, self._grant)
         self._pending[correlation_id] = pending
         timer = loop.call_later(deadline.remaining_s, self._expire, pending, invocation.request_id)
         try:
             self._publish(pending, topology.INVOKE, topology.routing_key(invocation.version_key, invocation.epoch))
-            result = await pending.future
+            yield pending
         finally:
             timer.cancel()
             del self._pending[correlation_id]
-        if result.epoch > epoch:
-            self._epochs[invocation.version_key] = max(result.epoch, self._epochs.get(invocation.version_key, 0))
-        return result
+
+    def _learn(self, version_key: str, result: InvocationResult) -> None:
+        """A worker has told the queue's epoch."""
+        if result.epoch > self._epochs.get(version_key, 0):
+            self._epochs[version_key] = result.epoch
+
+    def _grant(self, address: str, name: str, body: bytes) -> None:
+        """Give a streaming worker credit; if it can't be sent, the connection's end is the stream's too."""
+        if self._channel is not None and self._channel.is_open:
+            with suppress(AMQPError):
+                self._channel.raw.basic_publish("", address, body, pika.BasicProperties(correlation_id=name))
+                self._count(None)
 
     def _publish(self, pending: _Pending, exchange: str, routing_key: str) -> None:
         channel = self._channel
@@ -126,10 +160,15 @@ class BrokerInvoker:
             )
         except AMQPError as exc:
             raise Unavailable(f"the invocation could not be published: {exc!r}") from exc
-        if channel.replicated:
+        pending.sent_s = asyncio.get_running_loop().time()
+        self._count(pending)
+
+    def _count(self, pending: _Pending | None) -> None:
+        """A publish on our channel: the broker's confirms count them all."""
+        if self._channel is not None and self._channel.replicated:
             self._published += 1
-            self._unconfirmed[self._published] = pending
-            pending.sent_s = asyncio.get_running_loop().time()
+            if pending is not None:
+                self._unconfirmed[self._published] = pending
 
     def _on_confirm(self, number: int, multiple: bool, taken: bool) -> None:
         waiting = self._unconfirmed
@@ -161,7 +200,8 @@ class BrokerInvoker:
 
     def _ask_again(self, lost_s: float) -> None:
         for pending in list(self._pending.values()):
-            if pending.sent_s < lost_s and not pending.future.done():
+            begun = pending.stream is not None and pending.stream.begun
+            if pending.sent_s < lost_s and not pending.future.done() and not begun:
                 pending.properties.headers = {**(pending.properties.headers or {}), "again": True}
                 self._publish_again(pending)
 
@@ -181,6 +221,10 @@ class BrokerInvoker:
         pending = self._pending.get(properties.correlation_id or "")
         if pending is None or pending.future.done():
             return  # its caller has given up
+        if properties.type == envelope.STREAM:
+            if pending.stream is not None:
+                pending.stream.piece(properties, body)
+            return
         if properties.type == envelope.PART:
             if pending.parts is None:
                 pending.parts = []

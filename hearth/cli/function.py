@@ -52,6 +52,9 @@ def deploy(
     memory: Annotated[int | None, typer.Option(help="MB. Default: 128.")] = None,
     timeout: Annotated[int | None, typer.Option(help="Seconds. Default: 3.")] = None,
     env: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Repeatable.")] = None,
+    layer: Annotated[
+        list[Path] | None, typer.Option(metavar="DIR|ZIP", help="Laid into /opt; repeatable, in order.", exists=True)
+    ] = None,
     json: Json = False,
 ) -> None:
     """Create a function from a folder or zip file, or update it; returns when it is ready.
@@ -63,6 +66,8 @@ def deploy(
     configuration = _configuration(handler, runtime, memory, timeout, env)
     with _client() as (client, settings):
         package = Package.of(path)
+        if layer:
+            configuration["Layers"] = [_store_layer(settings, one) for one in layer]
         function = name or re.sub(r"[^a-zA-Z0-9-_]", "-", path.resolve().stem)
         there = client.find(function) is not None
         with talk.status(f"{'updating' if there else 'creating'} {function}"):
@@ -184,6 +189,15 @@ def _configuration(
             fail(f"--env {wrong[0]}: not KEY=VALUE", code=2)
         configuration["Environment"] = {"Variables": {key: value for key, _, value in pairs}}
     return configuration
+
+
+def _store_layer(settings: Settings, path: Path) -> str:
+    """Put a layer into the code store, which this host shares with the platform; its ARN."""
+    from hearth.blobs import BlobStore
+    from hearth.cli.package import Package
+
+    sha256 = BlobStore(settings.blobs_dir).put(Package.of(path).zip_bytes)
+    return f"arn:aws:lambda:{settings.region}:{settings.account}:layer:blob-{sha256}:1"
 
 
 def _print_event(event: dict[str, Any], as_json: bool) -> None:

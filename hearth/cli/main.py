@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hearth.cli import alive, config, doctor, events, function, platform, serve, worker
+from hearth.cli import alive, bill, config, doctor, events, function, platform, serve, worker
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,7 +38,7 @@ _COMMANDS: dict[str, list[Callable[..., None]]] = {
         *(platform.up, platform.down, platform.status, worker.worker, worker.workers),
         *(doctor.doctor, config.config, platform.env),
     ],
-    "Functions": [function.deploy, function.invoke, function.logs, events.events, function.delete],
+    "Functions": [function.deploy, function.invoke, function.logs, bill.bill, events.events, function.delete],
 }
 for panel, commands in _COMMANDS.items():
     for command in commands:

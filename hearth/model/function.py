@@ -38,6 +38,11 @@ class FunctionVersion:
     log_format: str = "Text"
     #: open, platform or off: what it reaches; empty for the fleet's own setting
     egress: str = ""
+    #: of the function's own lines and of the platform's; they count with log_format JSON only
+    app_log_level: str = "INFO"
+    system_log_level: str = "INFO"
+    #: sha256 of the layers' zips, hex, in the order in which they are laid into /opt
+    layers: tuple[str, ...] = ()
     #: None: the account's unreserved concurrency is the limit
     reserved_concurrency: int | None = None
 
@@ -58,4 +63,6 @@ class FunctionVersion:
     def from_json(cls, data: bytes | str) -> FunctionVersion:
         raw: dict[str, Any] = orjson.loads(data)
         known = {name: raw[name] for name in cls.__slots__ if name in raw}
+        if "layers" in known:
+            known["layers"] = tuple(known["layers"])
         return cls(**known)

@@ -30,6 +30,10 @@ class Invocation:
     trace_id: str = ""
     #: decoded JSON text
     client_context: str = ""
+    #: {"cognitoIdentityId", "cognitoIdentityPoolId"} of the caller, JSON text, passed to the runtime
+    cognito_identity: str = ""
+    #: the caller takes the response as a stream, in pieces as the runtime posts them
+    streaming: bool = False
     #: the caller's Content-Type, passed to the runtime
     content_type: str = "application/json"
     #: the caller wants the last 4 KB of the log

@@ -11,8 +11,10 @@ import uuid
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.support.command import hearth
+from tests.support.extensions import subscriber
 from tests.support.functions import zip_of
 from tests.support.stack import PlatformStack
 
@@ -134,3 +136,44 @@ def test_env_points_the_aws_cli_at_the_platform(stack: PlatformStack) -> None:
     answer = subprocess.run(["bash", "-c", shell], env=os.environ | stack.environ(), capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.startswith("[1]")
+
+
+def test_layer_runs_its_extension_and_the_bill_sums_up(stack: PlatformStack, folder: Path, tmp_path: Path) -> None:
+    extension = tmp_path / "layer" / "extensions" / "watcher"
+    extension.parent.mkdir(parents=True)
+    extension.write_text(subscriber(work_s=0.2))
+    extension.chmod(0o755)
+    options = ("--layer", str(tmp_path / "layer"), "--timeout", "10", "--runtime", "python3.11", "--json")
+    deployed = hearth("deploy", str(folder), *options, env=stack.environ())
+    assert deployed.returncode == 0, deployed.stderr
+    (layer,) = json.loads(deployed.stdout)["Layers"]
+    assert layer["CodeSize"] > 0
+    for number in range(3):  # each comes while the extension still works on the one before
+        answer = hearth("invoke", folder.name, f'{{"n": {number}}}', env=stack.environ())
+        assert json.loads(answer.stdout)["event"] == {"n": number}, answer.stderr
+    lines: list[str] = []
+    give_up_at = time.monotonic() + 20
+    while sum("platform.report" in line for line in lines) < 3:
+        assert time.monotonic() < give_up_at, lines
+        time.sleep(0.2)
+        shown = hearth("logs", folder.name, "--json", env=stack.environ()).stdout
+        decoder, lines, at = json.JSONDecoder(), [], 0
+        while at < len(shown.rstrip()):
+            one, at = decoder.raw_decode(shown, at)
+            lines.append(one["message"])
+            at += len(shown[at:]) - len(shown[at:].lstrip())
+    assert any(line.startswith("EXTENSION\tName: watcher\tState: Ready") for line in lines)
+
+    bill = json.loads(hearth("bill", folder.name, "--json", env=stack.environ()).stdout)
+
+    assert [(one["function"], one["invocations"], one["errors"]) for one in bill] == [(folder.name, 3, 0)]
+    assert bill[0]["billed_ms"] >= 600  # the extension's work is billed
+    assert bill[0]["gb_seconds"] == pytest.approx(bill[0]["billed_ms"] / 1000 * 128 / 1024)
+    assert hearth("bill", "--day", "yesterday", env=stack.environ()).returncode == 2
+
+
+def test_layer_that_is_not_in_the_store_is_refused(stack: PlatformStack, folder: Path) -> None:
+    hearth("deploy", str(folder), env=stack.environ())
+    arn = f"arn:aws:lambda:us-east-1:000000000000:layer:blob-{'0' * 64}:1"
+    with pytest.raises(ClientError, match=f"Layer version {arn} does not exist"):
+        stack.client("lambda").update_function_configuration(FunctionName=folder.name, Layers=[arn])

@@ -7,133 +7,31 @@ import json
 import logging
 import os
 import re
-import time
-import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
-from hearth.logs import LogReader, LogWriter
-from hearth.model.function import FunctionVersion
-from hearth.model.invocation import Invocation, InvocationResult, Outcome
+from hearth.model.invocation import Outcome
 from hearth.settings import Settings
+from tests.support.lab import HANDLER, Lab, a_lab, error, installed_runtime, invocation, until
 from workers import runtimes
-from workers.billing import BillWriter
 from workers.runtimes import Runtime
-from workers.sandbox.sandbox import Sandbox, Services
 from workers.sandbox.state import SandboxState
 from workers.sandbox.supervisor import Mount, SpawnFailed, Supervisor
-
-HANDLER = """
-import json, os, signal, sys, threading, time
-count = 0
-
-def handler(event, context):
-    global count
-    count += 1
-    do = event if isinstance(event, dict) else {}
-    if "print" in do: print(do["print"])
-    if "raise" in do: raise KeyError(do["raise"])
-    if "exit" in do: os._exit(do["exit"])
-    if "signal" in do: os.kill(os.getpid(), do["signal"])
-    if "sleep" in do: time.sleep(do["sleep"])
-    if "size" in do: return "x" * do["size"]
-    if "grow_mb" in do: return len(bytearray(do["grow_mb"] << 20))
-    if "env" in do: return dict(os.environ)
-    if "count" in do: return count
-    if "threads" in do:
-        threads = [threading.Thread(target=lambda: [print("line", n) for n in range(300)]) for _ in range(4)]
-        [thread.start() for thread in threads]
-        [thread.join() for thread in threads]
-    if "die_later" in do: threading.Timer(do["die_later"], os._exit, (9,)).start()
-    if "hang_after" in do:
-        import awslambdaric.lambda_runtime_client as client
-        client.runtime_client.next = lambda: time.sleep(60)
-    if "context" in do:
-        return [context.client_context.custom, context.invoked_function_arn, context.get_remaining_time_in_millis(),
-                context.memory_limit_in_mb, context.aws_request_id, os.environ.get("_X_AMZN_TRACE_ID")]
-    return event
-"""
-
-
-@dataclass
-class Lab:
-    """Makes sandboxes; reads their logs."""
-
-    root: Path
-    supervisor: Supervisor
-    runtime: Runtime
-    services: Services
-    made: list[Sandbox] = field(default_factory=list)
-
-    def sandbox(self, source: str = HANDLER, *, init_s: float = 10.0, **changes: Any) -> Sandbox:
-        code = self.root / uuid.uuid4().hex
-        code.mkdir()
-        (code / "app.py").write_text(source)
-        version = FunctionVersion(
-            "key", "000000000000", "us-east-1", "f", "$LATEST", self.runtime.family, "app.handler", "role", "0" * 64
-        )
-        sandbox = Sandbox(
-            replace(version, **changes),
-            code_dir=code,
-            runtime=self.runtime,
-            supervisor=self.supervisor,
-            services=replace(self.services, init_s=init_s),
-        )
-        self.made.append(sandbox)
-        return sandbox
-
-    async def ready(self, source: str = HANDLER, **changes: Any) -> Sandbox:
-        sandbox = self.sandbox(source, **changes)
-        await sandbox.initialize()
-        assert sandbox.state is SandboxState.READY
-        return sandbox
-
-    async def log(self, sandbox: Sandbox) -> list[str]:
-        """All messages of its stream; ends the log."""
-        await self.services.logs.close()
-        reader = LogReader(self.root / "blobs")
-        return [event.message for event in reader.events(*sandbox.log.key, sandbox.log.stream)]
 
 
 @pytest.fixture(scope="session")
 def runtime(data_dir: Path) -> Runtime:
-    settings = Settings(data=data_dir)
-    if not runtimes.installed(settings):
-        asyncio.run(runtimes.prepare(settings, print))
-    return runtimes.installed(settings)["python3.11"]
+    return installed_runtime(data_dir)
 
 
 @pytest.fixture
 async def lab(tmp_path: Path, runtime: Runtime) -> AsyncIterator[Lab]:
-    supervisor = await Supervisor.create(want="auto", platform=None, pool=2, log=logging.getLogger(__name__))
-    logs, bills = LogWriter(tmp_path / "blobs"), BillWriter(tmp_path / "blobs")
-    credentials = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "token"}
-    made = Lab(tmp_path, supervisor, runtime, Services(logs, bills, lambda version, sandbox_id: credentials))
-    yield made
-    for sandbox in made.made:
-        await sandbox.shutdown("spindown")
-        assert sandbox.state is SandboxState.STOPPED
-    await logs.close()
-    await bills.close()
-    await supervisor.close()
-
-
-def invocation(event: Any = None, **more: Any) -> Invocation:
-    payload = event if isinstance(event, bytes) else orjson.dumps(event)
-    arn = "arn:aws:lambda:us-east-1:000000000000:function:f:live"
-    given = {"invoked_arn": arn, "family": "python3.11", "payload": payload, "gives_up_at_ms": 0} | more
-    return Invocation(str(uuid.uuid4()), "key", **given)
-
-
-def error(result: InvocationResult) -> dict[str, Any]:
-    assert result.outcome is Outcome.FUNCTION_ERROR
-    document: dict[str, Any] = json.loads(result.payload)
-    return document
+    async with a_lab(tmp_path, runtime) as made:
+        yield made
 
 
 # --- what works -----------------------------------------------------------------------------------------------
@@ -479,6 +377,39 @@ async def test_bills_say_what_ran(lab: Lab) -> None:
     assert bills[2]["billed_ms"] == 1000
 
 
+async def test_init_is_billed_where_the_platform_bills_as_aws_now_does(lab: Lab) -> None:
+    lab.services = replace(lab.services, billing="aws-2025")
+    sandbox = await lab.ready("import time\ntime.sleep(0.3)\ndef handler(e, c): return e\n")
+    assert (await sandbox.invoke(invocation())).billed_ms > 300
+    assert (await sandbox.invoke(invocation())).billed_ms < 300
+
+
+async def test_hooks_around_a_restore_run_at_once_and_are_told(lab: Lab) -> None:
+    source = """
+import http.client, json, os, time
+link = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+def call(method, path, body=None):
+    link.request(method, "/2018-06-01/runtime/" + path, body)
+    answer = link.getresponse()
+    return answer, answer.read()
+answer, _ = call("GET", "restore/next")
+assert answer.status == 200
+time.sleep(0.2)
+while True:
+    answer, body = call("GET", "invocation/next")
+    call("POST", "invocation/" + answer.headers["Lambda-Runtime-Aws-Request-Id"] + "/response", body)
+"""
+    launch = (lab.runtime.launch[0], "-I", "-S", "/var/task/app.py")
+    lab.runtime = replace(lab.runtime, launch=launch)
+    sandbox = await lab.ready(source)
+    await sandbox.invoke(invocation())
+    lines = await lab.log(sandbox)
+    kinds = [line.split()[0] for line in lines]
+    assert kinds == ["INIT_START", "RESTORE_START", "RESTORE_REPORT", "START", "END", "REPORT"]
+    assert "\tRestore Duration: " in lines[-1]
+    assert "Init Duration" not in lines[-1]
+
+
 async def test_the_life_is_the_same_as_a_plain_process(lab: Lab) -> None:
     plain = await Supervisor.create(want="process", platform=None, pool=0, log=logging.getLogger(__name__))
     try:
@@ -492,10 +423,3 @@ async def test_the_life_is_the_same_as_a_plain_process(lab: Lab) -> None:
         lab.supervisor = isolated
     finally:
         await plain.close()
-
-
-async def until(condition: Any, limit_s: float = 10.0) -> None:
-    end_s = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < end_s
-        await asyncio.sleep(0.005)

@@ -288,6 +288,7 @@ async def abandoned(supervisor: Supervisor, code: Path) -> Answer:
     for process in processes:
         while not _readable_now(process.output_fd):
             await asyncio.sleep(0.01)
+    processes[0].freeze()  # where the host can: a frozen one must die too
     pids = _descendants(os.getpid())
     print(json.dumps({"level": supervisor.level, "missing": supervisor.missing, "pids": pids}), flush=True)
     await asyncio.sleep(120)

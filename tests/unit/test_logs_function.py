@@ -119,10 +119,20 @@ async def test_a_closed_pipe_ends_quietly(tmp_path: Path, drains: int) -> None:
     os.close(printed.read_end)
 
 
-async def test_json_functions_lose_lines_below_info(tmp_path: Path) -> None:
-    printed = Printed(tmp_path, replace(VERSION, log_format="JSON"))
-    printed.says(b'{"level":"DEBUG","message":"no"}\n{"level":"ERROR"}\nplain\n{"no":"level"}\n{broken\n')
-    assert await printed.messages() == ['{"level":"ERROR"}\n', "plain\n", '{"no":"level"}\n', "{broken\n"]
+@pytest.mark.parametrize(
+    ("level", "kept"),
+    [
+        ("TRACE", ["DEBUG", "INFO", "ERROR"]),
+        ("INFO", ["INFO", "ERROR"]),
+        ("ERROR", ["ERROR"]),
+        ("FATAL", []),
+    ],
+)
+async def test_json_functions_lose_lines_below_their_level(tmp_path: Path, level: str, kept: list[str]) -> None:
+    printed = Printed(tmp_path, replace(VERSION, log_format="JSON", app_log_level=level))
+    printed.says(b'{"level":"DEBUG"}\n{"level":"INFO"}\n{"level":"ERROR"}\nplain\n{"no":"level"}\n{broken\n')
+    told = [f'{{"level":"{one}"}}\n' for one in kept]
+    assert await printed.messages() == [*told, "plain\n", '{"no":"level"}\n', "{broken\n"]
     os.close(printed.read_end)
     os.close(printed.write_end)
 

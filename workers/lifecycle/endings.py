@@ -45,6 +45,13 @@ def after_exit(exit: Exit) -> Ending:
     return Ending("Runtime.ExitError", "Runtime exited without providing a reason")
 
 
+def after_extension_exit(exit: Exit) -> Ending:
+    """An external extension's process has ended while it was needed."""
+    if exit.signal is not None:
+        return Ending("Extension.Crash", f"signal: {_SIGNALS.get(exit.signal, exit.signal)}")
+    return Ending("Extension.Crash", f"exit status {exit.status}" if exit.status else "exit code 0")
+
+
 def after_timeout(timeout_s: float) -> Ending:
     return Ending("Sandbox.Timedout", f"Task timed out after {timeout_s:.2f} seconds", timed_out=True)
 

@@ -54,7 +54,7 @@ def sandbox_environment(
     """
     environment = _DEFAULTS | dict(runtime)
     if version.log_format == "JSON":
-        environment |= {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "INFO"}
+        environment |= {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": version.app_log_level}
     environment |= {
         name: value for name, value in version.environment.items() if name not in RESERVED and not name.startswith("_")
     }

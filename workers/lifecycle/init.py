@@ -1,22 +1,29 @@
-"""Init: start the runtime and wait until it asks for its first event.
+"""Init: start the extensions and the runtime, and wait until each has asked for its first event.
 
-Ready is the first Next, not the fork: what the handler's module does when it is imported is Init. After the limit, or
-an error, the phase ends and its processes with it; it is repeated inside the next invocation ("suppressed Init").
+Ready is the first Next, not the fork: what the handler's module does when it is imported is Init. Order: every external
+extension is started, all register, then the runtime starts and internal ones register with it; when all have called
+Next, registration and subscription are closed. After the limit, or an error, the phase ends and its processes with it;
+it is repeated inside the next invocation ("suppressed Init").
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from workers.lifecycle import telling
 from workers.lifecycle.endings import INIT_TIMED_OUT, SHUT_DOWN
 from workers.lifecycle.environment import sandbox_environment
 from workers.lifecycle.log_lines import Phase
-from workers.lifecycle.shutdown import kill
+from workers.lifecycle.shutdown import kill, say_goodbye
+from workers.sandbox import init_process
+from workers.sandbox.extensions import Extensions, external_names
+from workers.sandbox.init_process import InitProcess
 from workers.sandbox.runtime_api import Ending, InitError, RuntimeApi, serve
 from workers.sandbox.state import SandboxState
-from workers.sandbox.supervisor import Egress, SandboxSpec
+from workers.sandbox.supervisor import Egress, Mount, SandboxSpec
+from workers.sandbox.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from workers.sandbox.sandbox import Sandbox
@@ -30,38 +37,64 @@ async def run_init(sandbox: Sandbox, phase: Phase, limit_s: float) -> Failure | 
     Raises SpawnFailed (STOPPED), CancelledError (STOPPED).
     """
     sandbox.advance(SandboxState.INITIALIZING)
-    _announce(sandbox)
+    sandbox.restore_began_s, sandbox.restore_ms = 0.0, None
     began_s = time.monotonic()
     try:
-        failure = await _start(sandbox, limit_s)
+        failure = await _start(sandbox, phase, limit_s)
     except BaseException:  # cancellation too: a half-started runtime must not outlive us
         await sandbox.shutdown("failure")
         raise
-    took_ms = min(time.monotonic() - began_s, limit_s) * 1000
+    ended_s = time.monotonic()
+    took_ms = min((sandbox.restore_began_s or ended_s) - began_s, limit_s) * 1000
     if sandbox.state is not SandboxState.INITIALIZING:
         await sandbox.shutdown("failure")  # under way already: wait for its end
         return failure or SHUT_DOWN
+    timed_out = isinstance(failure, Ending) and failure.timed_out
+    status = "success" if failure is None else "timeout" if timed_out else "error"
+    error_type = "" if failure is None else failure.error_type
+    if sandbox.restore_began_s:
+        sandbox.restore_ms = (ended_s - sandbox.restore_began_s) * 1000
+        telling.extensions(sandbox, sandbox.services.now_ms())
+        telling.restore_end(sandbox, status, error_type, sandbox.restore_ms)
+    else:
+        telling.init_end(sandbox, phase, status, error_type, took_ms)
     if failure is None:
         _open_for_work(sandbox, took_ms if phase == "init" else None)
         return None
+    await say_goodbye(sandbox, "timeout" if timed_out else "failure")
     await kill(sandbox)
-    status = "timeout" if isinstance(failure, Ending) and failure.timed_out else "error"
-    line = sandbox.lines.init_report(phase, status, failure.error_type, took_ms, sandbox.services.now_ms())
-    sandbox.log.platform(line)
     if sandbox.state is SandboxState.INITIALIZING:
         sandbox.advance(SandboxState.INIT_FAILED)
     return failure
 
 
-async def _start(sandbox: Sandbox, limit_s: float) -> Failure | None:
+async def _start(sandbox: Sandbox, phase: Phase, limit_s: float) -> Failure | None:
     api = sandbox.api = RuntimeApi(sandbox)
+    external = external_names(sandbox.layers_dir)
+    api.extensions = Extensions(external, ended=lambda: api.ended is not None)
+    api.telemetry = sandbox.telemetry = Telemetry(sandbox.connect)
+    api.facts = {
+        "functionName": sandbox.version.name,
+        "functionVersion": sandbox.version.version,
+        "handler": sandbox.version.handler,
+        "accountId": sandbox.version.account,
+    }
+    link = api.init_process = sandbox.init_process = InitProcess(sandbox) if external else None
+    telling.init_start(sandbox, phase)
     sandbox.start_ended.clear()
     try:
         async with asyncio.timeout(limit_s):
-            process = await sandbox.supervisor.spawn(_spec(sandbox))
+            process = await sandbox.supervisor.spawn(_spec(sandbox, with_extensions=link is not None))
             sandbox.attach(process, api)
             await serve(api, process.listener)
-            return await api.started
+            if link is not None:
+                await _start_extensions(api, link, external)
+            failure = await api.started
+            api.extensions.closed = True
+            if failure is None and api.extensions.active:
+                await api.extensions.until(api.extensions.all_waiting)
+                failure = api.ended
+            return failure
     except TimeoutError:
         api.end(INIT_TIMED_OUT)
         return INIT_TIMED_OUT
@@ -69,17 +102,35 @@ async def _start(sandbox: Sandbox, limit_s: float) -> Failure | None:
         sandbox.start_ended.set()
 
 
-def _spec(sandbox: Sandbox) -> SandboxSpec:
+async def _start_extensions(api: RuntimeApi, link: InitProcess, names: tuple[str, ...]) -> None:
+    """All of them, then the runtime once all have registered; nothing more once something has failed."""
+    first: set[asyncio.Future[Any]] = {link.connected, api.started}
+    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+    if api.ended is None:
+        for name in names:
+            link.start(name)
+        await api.extensions.until(api.extensions.all_registered)
+    if api.ended is None:
+        link.start(init_process.RUNTIME)
+
+
+def _spec(sandbox: Sandbox, *, with_extensions: bool) -> SandboxSpec:
     version, runtime = sandbox.version, sandbox.runtime
     credentials = sandbox.services.environment(version, sandbox.id)
+    command, mounts = runtime.command(version.handler), runtime.mounts
+    if sandbox.layers_dir is not None:
+        mounts += (Mount(sandbox.layers_dir, "/opt"),)
+    if with_extensions:
+        command, more = init_process.command(command)
+        mounts += more
     return SandboxSpec(
         sandbox_id=sandbox.id,
-        command=runtime.command(version.handler),
+        command=command,
         environment=sandbox_environment(
             version, runtime.environment(), credentials, log_group=sandbox.log.key.group, log_stream=sandbox.log.stream
         ),
         code_dir=sandbox.code_dir,
-        mounts=runtime.mounts,
+        mounts=mounts,
         memory_mb=version.memory_mb,
         ephemeral_mb=version.ephemeral_mb,
         cpu_weight=version.memory_mb,
@@ -87,18 +138,12 @@ def _spec(sandbox: Sandbox) -> SandboxSpec:
     )
 
 
-def _announce(sandbox: Sandbox) -> None:
-    """INIT_START, once in a sandbox's life: a repeated Init prints only its INIT_REPORT."""
-    if not sandbox.init_announced:
-        sandbox.init_announced = True
-        level = str(sandbox.supervisor.level)
-        line = sandbox.lines.init_start(sandbox.runtime.version, level, sandbox.services.now_ms())
-        sandbox.log.platform(line)
-
-
 def _open_for_work(sandbox: Sandbox, init_ms: float | None) -> None:
-    assert sandbox.process is not None  # started
+    assert sandbox.process is not None
+    assert sandbox.telemetry is not None  # started
+    sandbox.telemetry.close_subscriptions()
     sandbox.process.set_cpu(sandbox.cpu_cores())
     sandbox.init_ms = init_ms
     sandbox.last_used_s = time.monotonic()
     sandbox.advance(SandboxState.READY)
+    sandbox.rest()

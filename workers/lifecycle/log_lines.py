@@ -1,37 +1,53 @@
 """The platform's lines in a function's log, as text and as JSON. Pure; every method returns a whole event or "".
 
-Text: Lambda Developer Guide, "Viewing logs"; JSON: the telemetry events, at AWS's default SystemLogLevel INFO.
+Text: Lambda Developer Guide, "Viewing logs"; JSON: the telemetry events, each with a level that the function's
+SystemLogLevel lets through or not.
 """
 
 from __future__ import annotations
 
-import hashlib
-from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
+from hearth.clock import iso_time
 from hearth.model.function import FunctionVersion
+from workers.lifecycle import records
+from workers.lifecycle.records import Phase, runtime_arn
 
-Phase = Literal["init", "invoke"]
-_ON_DEMAND = "on-demand"
+__all__ = ["JsonLines", "LogLines", "Phase", "TextLines", "iso_time", "log_lines"]
+
+_LEVELS = {"TRACE": 0, "DEBUG": 1, "INFO": 2, "WARN": 3, "ERROR": 4, "FATAL": 5}
 
 
-def runtime_arn(region: str, runtime_version: str) -> str:
-    return f"arn:aws:lambda:{region}::runtime:{hashlib.sha256(runtime_version.encode()).hexdigest()}"
+class Ended(NamedTuple):
+    """An invocation's end, for REPORT. status: success, error (the handler's own), timeout or failure (error_type is
+    fatal). init_ms, restore_ms: of the Init and the restoring before it, until told."""
 
-
-def iso_time(t_ms: int) -> str:
-    """YYYY-MM-DDTHH:MM:SS.mmmZ"""
-    moment = datetime.fromtimestamp(t_ms / 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{t_ms % 1000:03d}Z"
+    status: str
+    error_type: str
+    duration_ms: float
+    billed_ms: int
+    peak_mb: int
+    init_ms: float | None
+    restore_ms: float | None = None
 
 
 class LogLines(Protocol):
     def init_start(self, runtime_version: str, isolation: str, t_ms: int) -> str: ...
 
     def init_report(self, phase: Phase, status: str, error_type: str, duration_ms: float, t_ms: int) -> str:
-        """Of an Init that failed; status `timeout` or `error`."""
+        """status: `success` (told in JSON at level DEBUG only), `timeout` or `error`."""
+        ...
+
+    def restore_start(self, runtime_version: str, t_ms: int) -> str: ...
+
+    def restore_report(self, status: str, error_type: str, duration_ms: float, t_ms: int) -> str: ...
+
+    def extension(self, name: str, state: str, events: list[str], error_type: str, t_ms: int) -> str: ...
+
+    def subscription(self, api: str, name: str, types: list[str], t_ms: int) -> str:
+        """api: `telemetry` or `logs`."""
         ...
 
     def start(self, request_id: str, t_ms: int) -> str: ...
@@ -40,18 +56,8 @@ class LogLines(Protocol):
 
     def fatal(self, request_id: str, error_type: str, message: str, t_ms: int) -> str: ...
 
-    def end(
-        self,
-        request_id: str,
-        status: str,
-        error_type: str,
-        duration_ms: float,
-        billed_ms: int,
-        peak_mb: int,
-        init_ms: float | None,
-        t_ms: int,
-    ) -> tuple[str, ...]:
-        """END and REPORT. status: success, error (the handler's own), timeout or failure (error_type is fatal)."""
+    def end(self, request_id: str, ended: Ended, t_ms: int) -> tuple[str, ...]:
+        """END and REPORT."""
         ...
 
 
@@ -60,12 +66,29 @@ class TextLines:
         self._version = version
 
     def init_start(self, runtime_version: str, isolation: str, t_ms: int) -> str:
-        arn = runtime_arn(self._version.region, runtime_version)
-        return f"INIT_START Runtime Version: {runtime_version}\tRuntime Version ARN: {arn}\tIsolation: {isolation}\n"
+        return f"INIT_START {self._runtime(runtime_version)}\tIsolation: {isolation}\n"
 
     def init_report(self, phase: Phase, status: str, error_type: str, duration_ms: float, t_ms: int) -> str:
+        if status == "success":
+            return ""
         why = f"\tError Type: {error_type}" if status == "error" else ""
         return f"INIT_REPORT Init Duration: {duration_ms:.2f} ms\tPhase: {phase}\tStatus: {status}{why}\n"
+
+    def restore_start(self, runtime_version: str, t_ms: int) -> str:
+        return f"RESTORE_START {self._runtime(runtime_version)}\n"
+
+    def restore_report(self, status: str, error_type: str, duration_ms: float, t_ms: int) -> str:
+        why = "" if status == "success" else f"\tStatus: {status}"
+        why += f"\tError Type: {error_type}" if status == "error" else ""
+        return f"RESTORE_REPORT Restore Duration: {duration_ms:.2f} ms{why}\n"
+
+    def extension(self, name: str, state: str, events: list[str], error_type: str, t_ms: int) -> str:
+        why = f"\tError Type: {error_type}" if error_type else ""
+        return f"EXTENSION\tName: {name}\tState: {state}\tEvents: [{', '.join(events)}]{why}\n"
+
+    def subscription(self, api: str, name: str, types: list[str], t_ms: int) -> str:
+        shown = ", ".join(one.capitalize() for one in types)
+        return f"{api.upper()}\tName: {name}\tState: Subscribed\tTypes: [{shown}]\n"
 
     def start(self, request_id: str, t_ms: int) -> str:
         return f"START RequestId: {request_id} Version: {self._version.version}\n"
@@ -76,55 +99,63 @@ class TextLines:
     def fatal(self, request_id: str, error_type: str, message: str, t_ms: int) -> str:
         return f"RequestId: {request_id} Error: {message}\n{error_type}\n"
 
-    def end(
-        self,
-        request_id: str,
-        status: str,
-        error_type: str,
-        duration_ms: float,
-        billed_ms: int,
-        peak_mb: int,
-        init_ms: float | None,
-        t_ms: int,
-    ) -> tuple[str, ...]:
+    def end(self, request_id: str, ended: Ended, t_ms: int) -> tuple[str, ...]:
         more = ""
-        if init_ms is not None:
-            more = f"Init Duration: {init_ms:.2f} ms\t"
-        if status == "timeout":
+        if ended.restore_ms is not None:
+            more = f"Restore Duration: {ended.restore_ms:.2f} ms\t"
+        elif ended.init_ms is not None:
+            more = f"Init Duration: {ended.init_ms:.2f} ms\t"
+        if ended.status == "timeout":
             more += "Status: timeout\t"
-        elif status == "failure":
-            more += f"Status: error\tError Type: {error_type}\t"
+        elif ended.status == "failure":
+            more += f"Status: error\tError Type: {ended.error_type}\t"
         return (
             f"END RequestId: {request_id}\n",
-            f"REPORT RequestId: {request_id}\tDuration: {duration_ms:.2f} ms\tBilled Duration: {billed_ms} ms\t"
-            f"Memory Size: {self._version.memory_mb} MB\tMax Memory Used: {peak_mb} MB\t{more}\n",
+            f"REPORT RequestId: {request_id}\tDuration: {ended.duration_ms:.2f} ms\t"
+            f"Billed Duration: {ended.billed_ms} ms\tMemory Size: {self._version.memory_mb} MB\t"
+            f"Max Memory Used: {ended.peak_mb} MB\t{more}\n",
         )
+
+    def _runtime(self, runtime_version: str) -> str:
+        arn = runtime_arn(self._version.region, runtime_version)
+        return f"Runtime Version: {runtime_version}\tRuntime Version ARN: {arn}"
 
 
 class JsonLines:
     def __init__(self, version: FunctionVersion) -> None:
         self._version = version
+        self._least = _LEVELS.get(version.system_log_level, _LEVELS["INFO"])
 
     def init_start(self, runtime_version: str, isolation: str, t_ms: int) -> str:
-        record = {
-            "initializationType": _ON_DEMAND,
-            "phase": "init",
-            "runtimeVersion": runtime_version,
-            "runtimeVersionArn": runtime_arn(self._version.region, runtime_version),
-            "functionName": self._version.name,
-            "functionVersion": self._version.version,
-            "isolation": isolation,
-        }
-        return _event("platform.initStart", record, t_ms)
+        record = records.init_start(self._version, runtime_version, isolation)
+        return self._line("INFO", "platform.initStart", record, t_ms)
 
     def init_report(self, phase: Phase, status: str, error_type: str, duration_ms: float, t_ms: int) -> str:
-        record: dict[str, Any] = {"initializationType": _ON_DEMAND, "phase": phase, "status": status}
-        if status == "error":
-            record["errorType"] = error_type
-        return _event("platform.initReport", record | {"metrics": {"durationMs": round(duration_ms, 3)}}, t_ms)
+        level = "DEBUG" if status == "success" else "WARN"
+        done = records.init_runtime_done(phase, status, error_type)
+        report = records.init_report(phase, status, error_type, duration_ms)
+        # One event of the log may hold both: they are told at the same moment.
+        return self._line(level, "platform.initRuntimeDone", done, t_ms) + self._line(
+            level, "platform.initReport", report, t_ms
+        )
+
+    def restore_start(self, runtime_version: str, t_ms: int) -> str:
+        return self._line("INFO", "platform.restoreStart", records.restore_start(self._version, runtime_version), t_ms)
+
+    def restore_report(self, status: str, error_type: str, duration_ms: float, t_ms: int) -> str:
+        record = records.restore_report(status, error_type, duration_ms)
+        return self._line("INFO" if status == "success" else "WARN", "platform.restoreReport", record, t_ms)
+
+    def extension(self, name: str, state: str, events: list[str], error_type: str, t_ms: int) -> str:
+        record = records.extension(name, state, events, error_type)
+        return self._line("WARN" if error_type else "INFO", "platform.extension", record, t_ms)
+
+    def subscription(self, api: str, name: str, types: list[str], t_ms: int) -> str:
+        record = {"name": name, "state": "Subscribed", "types": types}
+        return self._line("INFO", f"platform.{api}Subscription", record, t_ms)
 
     def start(self, request_id: str, t_ms: int) -> str:
-        return _event("platform.start", {"requestId": request_id, "version": self._version.version}, t_ms)
+        return self._line("INFO", "platform.start", records.start(request_id, self._version.version), t_ms)
 
     def timed_out(self, request_id: str, t_ms: int) -> str:
         return f"{iso_time(t_ms)} {request_id} Task timed out after {self._version.timeout_s:.2f} seconds\n\n"
@@ -132,38 +163,21 @@ class JsonLines:
     def fatal(self, request_id: str, error_type: str, message: str, t_ms: int) -> str:
         return f"RequestId: {request_id} Error: {message}\n{error_type}\n"
 
-    def end(
-        self,
-        request_id: str,
-        status: str,
-        error_type: str,
-        duration_ms: float,
-        billed_ms: int,
-        peak_mb: int,
-        init_ms: float | None,
-        t_ms: int,
-    ) -> tuple[str, ...]:
-        outcome: dict[str, Any] = {"requestId": request_id, "status": status}
-        if error_type and status in ("error", "failure"):
-            outcome["errorType"] = error_type
-        metrics: dict[str, Any] = {
-            "durationMs": round(duration_ms, 3),
-            "billedDurationMs": billed_ms,
-            "memorySizeMB": self._version.memory_mb,
-            "maxMemoryUsedMB": peak_mb,
-        }
-        if init_ms is not None:
-            metrics["initDurationMs"] = round(init_ms, 3)
-        report = _event("platform.report", outcome | {"metrics": metrics}, t_ms)
-        if status == "success":
-            return (report,)
-        done = outcome | {"metrics": {"durationMs": round(duration_ms, 3)}}
-        return (_event("platform.runtimeDone", done, t_ms), report)
+    def end(self, request_id: str, ended: Ended, t_ms: int) -> tuple[str, ...]:
+        good = ended.status == "success"
+        done = ""
+        if not good or self._least <= _LEVELS["DEBUG"]:
+            record = records.runtime_done(request_id, ended.status, ended.error_type, ended.duration_ms)
+            done = self._line("DEBUG" if good else "WARN", "platform.runtimeDone", record, t_ms)
+        report = records.report(self._version, request_id, *ended)
+        line = self._line("INFO" if good else "WARN", "platform.report", report, t_ms)
+        return tuple(one for one in (done, line) if one)
+
+    def _line(self, level: str, kind: str, record: dict[str, Any], t_ms: int) -> str:
+        if _LEVELS[level] < self._least:
+            return ""
+        return orjson.dumps({"time": iso_time(t_ms), "type": kind, "record": record}).decode() + "\n"
 
 
 def log_lines(version: FunctionVersion) -> LogLines:
     return JsonLines(version) if version.log_format == "JSON" else TextLines(version)
-
-
-def _event(kind: str, record: dict[str, Any], t_ms: int) -> str:
-    return orjson.dumps({"time": iso_time(t_ms), "type": kind, "record": record}).decode() + "\n"

@@ -96,6 +96,7 @@ class Supervisor:
             "disks": str(disks) if host.root and disks is not None else None,
             "disk_mb": _USUAL_TMP_MB,
             "pool": pool,
+            "freezer": str(tree.freezer) if tree.freezer is not None else None,
         }
         self._usr_links = command.usr_links()
         self._client: SpawnerClient | None = None
@@ -168,6 +169,11 @@ class Supervisor:
             discarding.add_done_callback(self._abandoned.discard)
             raise
 
+    async def discarded(self, sandbox_id: str) -> None:
+        """Wait until nothing is left of a spawn under this id whose caller was cancelled."""
+        if sandbox_id in self._live and self._abandoned:
+            await asyncio.wait(self._abandoned)
+
     async def close(self) -> None:
         """Stop every sandbox, end the spawner, remove the cgroups. Idempotent."""
         await asyncio.gather(*self._abandoned)
@@ -188,11 +194,21 @@ class Supervisor:
     def stuck(self, sandbox_id: str) -> None:
         self._log.error("sandbox does not end", extra={"action": "sandbox_stuck", "sandbox_id": sandbox_id})
 
+    async def open_socket(self, sandbox_id: str) -> socket.socket:
+        """A stream socket of the sandbox's network namespace, not yet connected. Raises OSError."""
+        if not self.mode.namespaces:
+            stream = socket.socket()
+        elif self._client is None:
+            raise ConnectionError("the spawner has ended")
+        else:
+            stream = await self._client.open_socket(sandbox_id)
+        stream.setblocking(False)
+        return stream
+
     # --- spawning -------------------------------------------------------------------------------------------------
 
     async def _spawn(self, spec: SandboxSpec) -> SandboxProcess:
-        if spec.sandbox_id in self._live and self._abandoned:
-            await asyncio.wait(self._abandoned)  # an earlier attempt under this id may be among them
+        await self.discarded(spec.sandbox_id)
         if spec.sandbox_id in self._live:
             raise SpawnFailed(f"sandbox {spec.sandbox_id} exists")
         limits = Limits(spec.memory_mb, spec.cpu_cores, spec.cpu_weight, spec.pids_max)

@@ -1,4 +1,4 @@
-"""The limits of one sandbox through cgroups, version 1 or 2: memory, CPU, pids.
+"""The limits of one sandbox through cgroups, version 1 or 2: memory, CPU, pids; and its freezer.
 
 Source: the kernel's Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst.
 """
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _CPU_PERIOD_US = 100_000
+V1_FREEZER = "freezer.state"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,24 @@ class Cgroup:
                     return int(line.split()[1])
         return 0
 
+    @property
+    def can_freeze(self) -> bool:
+        return self._at.get("freezer") is not None or self.unified is not None
+
+    def freeze(self) -> None:
+        """Stop every process in it until `thaw`; returns before the last one stands. Raises OSError."""
+        if "freezer" in self._at:
+            write(self._at["freezer"][1] / V1_FREEZER, "FROZEN")
+        elif self.unified is not None:
+            write(self.unified / "cgroup.freeze", "1")
+
+    def thaw(self) -> None:
+        """Let them run on. A v1 group must be thawed for a SIGKILL to arrive."""
+        if "freezer" in self._at:
+            write_if_there(self._at["freezer"][1] / V1_FREEZER, "THAWED")
+        elif self.unified is not None:
+            write_if_there(self.unified / "cgroup.freeze", "0")
+
     def kill(self) -> None:
         """SIGKILL to every process in it: for level `process`, and whatever outlived its sandbox."""
         for directory in self.directories:
@@ -133,6 +152,8 @@ def kill_group(directory: Path) -> None:
     for pid in words(directory / "cgroup.procs"):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(int(pid), signal.SIGKILL)
+    # A process that a v1 freezer holds dies when it is let go.
+    write_if_there(directory / V1_FREEZER, "THAWED")
 
 
 def removed(directory: Path) -> bool:

@@ -20,6 +20,8 @@ from pathlib import Path
 from workers.sandbox.isolation.cgroup import Cgroup, Limits, kill_group, removed, v2_weight, words, write
 
 CONTROLLERS = ("memory", "cpu", "pids")
+#: v1 only, and no limit: without it idle sandboxes are not frozen. In v2 every group has its own switch.
+FREEZER = "freezer"
 _NOT_OFFERED = "no cgroup hierarchy mounted here has this controller"
 #: v2 forbids processes in a group that hands controllers to children: ours move to this leaf.
 _PROCESSES_LEAF = "processes"
@@ -78,7 +80,7 @@ class CgroupTree:
         missing = dict.fromkeys(CONTROLLERS, _NOT_OFFERED)
         found = hierarchies(Path("/proc/self/cgroup").read_text(), Path("/proc/self/mountinfo").read_text())
         for hierarchy in found:
-            offered = [c for c in CONTROLLERS if c in hierarchy.controllers]
+            offered = [c for c in (*CONTROLLERS, FREEZER) if c in hierarchy.controllers]
             if hierarchy.version == 2:
                 names = words(hierarchy.group / "cgroup.controllers")
                 offered = [c for c in CONTROLLERS if c in names]
@@ -91,17 +93,23 @@ class CgroupTree:
                 prepare = _v2_parent if hierarchy.version == 2 else _v1_parent
                 parent = prepare(hierarchy.group, worker_pid, offered)
             except OSError as exc:
-                for controller in offered:
+                for controller in missing.keys() & offered:
                     missing[controller] = f"{hierarchy.group} is not delegated to this user ({exc.strerror})"
                 continue
             for controller in offered:
                 parents[controller] = (hierarchy.version, parent)
-                del missing[controller]
+                missing.pop(controller, None)
         return cls(parents, missing)
 
     def make(self, sandbox_id: str, limits: Limits) -> Cgroup:
         at = {name: (version, parent / sandbox_id) for name, (version, parent) in self._parents.items()}
         return Cgroup(at, limits)
+
+    @property
+    def freezer(self) -> Path | None:
+        """The v1 freezer's parent group: what it holds must be thawed to die."""
+        at = self._parents.get(FREEZER)
+        return None if at is None else at[1]
 
     def close(self) -> None:
         """Remove this worker's groups, and `hearth` itself where no other worker uses it."""

@@ -12,6 +12,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,8 @@ class SpawnerClient:
         self._sending = asyncio.Lock()
         self._spawned: dict[str, asyncio.Future[tuple[int, list[int]]]] = {}
         self._exited: dict[str, Callable[[int], None]] = {}
+        #: askers for a socket, by sandbox, in the order of their requests
+        self._sockets: dict[str, deque[asyncio.Future[int]]] = {}
         self._loop = asyncio.get_running_loop()
         self._killing: set[asyncio.Task[None]] = set()
 
@@ -99,6 +102,20 @@ class SpawnerClient:
         with contextlib.suppress(OSError):
             await self._send({"op": "kill", "id": name})
 
+    async def open_socket(self, name: str) -> socket.socket:
+        """A stream socket made inside a sandbox's network namespace. Raises OSError."""
+        waiting = self._loop.create_future()
+        self._sockets.setdefault(name, deque()).append(waiting)
+        try:
+            await self._send({"op": "socket", "id": name})
+            async with Deadline.after(_REPLY_S).scope():
+                return socket.socket(fileno=await asyncio.shield(waiting))
+        except SpawnFailed as exc:
+            raise ConnectionError(str(exc)) from exc
+        finally:
+            # Nobody waits any more: what comes later is closed.
+            waiting.add_done_callback(_close_unclaimed) if not waiting.done() else None
+
     async def close(self) -> None:
         """End the spawner and everything it spawned. Idempotent."""
         self.alive = False
@@ -133,6 +150,9 @@ class SpawnerClient:
             if callback := self._exited.pop(name, None):
                 callback(message["exited"])
             return
+        if "socket" in message or "refused" in message:
+            self._route_socket(name, message, descriptors)
+            return
         waiting = self._spawned.get(name)
         if waiting is not None and not waiting.done() and "error" in message:
             waiting.set_exception(SpawnFailed(message["error"]))
@@ -148,6 +168,16 @@ class SpawnerClient:
         else:
             waiting.set_result((message["spawned"], descriptors))
 
+    def _route_socket(self, name: str, message: dict[str, Any], descriptors: list[int]) -> None:
+        queue = self._sockets[name]
+        waiting = queue.popleft()
+        if not queue:
+            del self._sockets[name]
+        if descriptors:
+            waiting.set_result(descriptors[0])
+        else:
+            waiting.set_exception(ConnectionError(message.get("refused", "too many open files")))
+
     def _lost(self) -> None:
         """The spawner died, so the kernel has killed its sandboxes."""
         self.alive = False
@@ -155,9 +185,17 @@ class SpawnerClient:
         for waiting in self._spawned.values():
             if not waiting.done():
                 waiting.set_exception(SpawnFailed("the spawner ended"))
+        for one in (one for queue in self._sockets.values() for one in queue):
+            one.set_exception(ConnectionError("the spawner ended"))
+        self._sockets.clear()
         for callback in list(self._exited.values()):
             callback(-9)
         self._exited.clear()
+
+
+def _close_unclaimed(waiting: asyncio.Future[int]) -> None:
+    if waiting.exception() is None:
+        os.close(waiting.result())
 
 
 def _wait(process: subprocess.Popen[bytes]) -> None:

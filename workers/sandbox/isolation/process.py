@@ -31,6 +31,8 @@ class Owner(Protocol):
 
     def stuck(self, sandbox_id: str) -> None: ...
 
+    async def open_socket(self, sandbox_id: str) -> socket.socket: ...
+
 
 @dataclass(slots=True)
 class Parts:
@@ -60,15 +62,50 @@ class SandboxProcess:
         self.parts = parts
         self._inner_pidfd = -1
         self.outer_pid = 0
+        self.frozen = False
         self._stopping: asyncio.Task[None] | None = None
 
     def peak_memory_mb(self) -> int:
         """Most memory held so far, for REPORT; 0 if unknown."""
         return self.parts.cgroup.peak_memory_mb()
 
+    def oom_kills(self) -> int:
+        """Processes of it that the kernel has killed for its memory limit."""
+        return self.parts.cgroup.oom_kills()
+
     def set_cpu(self, cores: float | None) -> None:
         """Change the CPU quota; None lifts it. No effect where CPU can't be limited (see Supervisor.missing)."""
         self.parts.cgroup.set_cpu(cores)
+
+    def freeze(self) -> bool:
+        """Stop every process of it until `thaw`. False: the host does not let us."""
+        if not self.parts.cgroup.can_freeze:
+            return False
+        try:
+            self.parts.cgroup.freeze()
+        except OSError:
+            return False
+        self.frozen = True
+        return True
+
+    def thaw(self) -> None:
+        self.frozen = False
+        self.parts.cgroup.thaw()
+
+    def signal_command(self, number: int) -> None:
+        """To the command itself, not to what it has started. No effect once it has ended."""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            os.kill(_command_pid(self.pid), number)
+
+    async def connect(self, port: int) -> socket.socket:
+        """A stream connected to a port of the sandbox's own loopback; non-blocking. Raises OSError."""
+        stream = await self._owner.open_socket(self.sandbox_id)
+        try:
+            await asyncio.get_running_loop().sock_connect(stream, ("127.0.0.1", port))
+        except BaseException:
+            stream.close()
+            raise
+        return stream
 
     async def stop(self) -> None:
         """Kill the whole tree, reap it, give everything back. Idempotent; goes on if its caller is cancelled."""
@@ -93,6 +130,8 @@ class SandboxProcess:
                 signal.pidfd_send_signal(self._inner_pidfd, signal.SIGKILL)
         elif self.outer_pid:
             await self._owner.kill_outer(self.sandbox_id)
+        if self.frozen:
+            self.thaw()  # after the kill: nothing of it runs again, but v1 lets it die only now
         if self.outer_pid:
             await asyncio.shield(self.exited)
         if self._inner_pidfd >= 0:
@@ -161,6 +200,13 @@ async def _readable(descriptor: int) -> None:
         await ready
     finally:
         loop.remove_reader(descriptor)
+
+
+def _command_pid(pid: int) -> int:
+    """Of the command below the inner pid 1; at level `process` that is the command itself."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    inside = Path(f"/proc/{pid}/status").read_text().partition("NSpid:")[2].partition("\n")[0].split()
+    return int(children[0]) if len(inside) > 1 and inside[-1] == "1" else pid
 
 
 def _pidfd_of_child(pid: int, parent: int) -> int:

@@ -82,13 +82,17 @@ def _wait_for(child: int) -> int:
                 return 128 - code if code < 0 else code
 
 
-def kill_descendants() -> None:
-    """SIGKILL to everything below this process, a subreaper, until nothing is left. Only for its last moments."""
+def kill_descendants(let_die: Callable[[], None] = lambda: None) -> None:
+    """SIGKILL to everything below this process, a subreaper, until nothing is left. Only for its last moments.
+
+    let_die: called after each round of signals, to let go of what can't die by itself.
+    """
     # Again and again: a killed parent's children become ours, and a fork may race with the walk.
     while True:
         for pid in _descendants(os.getpid()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        let_die()
         try:
             os.waitpid(-1, 0)
         except ChildProcessError:

@@ -21,6 +21,7 @@ import signal
 import socket
 import sys
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 from workers.sandbox.isolation import reaper, syscalls
@@ -47,6 +48,7 @@ class Spawner:
         self._seccomp = bytes.fromhex(setup["seccomp"])
         #: sandbox id, host user id, number of its disk
         self._by_pid: dict[int, tuple[str, int | None, int | None]] = {}
+        self._freezer = Path(setup["freezer"]) if setup["freezer"] else None
         self._uids: deque[int] = deque()
         # What processes that we fork must not hold open: the ends of sockets that say, by closing, that we are gone.
         ends = [worker.fileno()]
@@ -92,13 +94,21 @@ class Spawner:
         self._end_all()
 
     def _end_all(self) -> None:
-        """The worker has gone. Dying would do, but for a bwrap that has not yet tied its life to ours."""
+        """The worker has gone. Dying would do, but for a bwrap that has not yet tied its life to ours, and for
+        sandboxes that a v1 freezer holds: they die only once they are let go."""
         if not self.namespaces:
+            self._thaw_all()
             for pid in self._by_pid:  # each reaper ends its own tree and removes its folder
                 os.kill(pid, signal.SIGTERM)
             for pid in self._by_pid:
                 os.waitpid(pid, 0)
-        reaper.kill_descendants()
+        reaper.kill_descendants(self._thaw_all)
+
+    def _thaw_all(self) -> None:
+        if self._freezer is not None:
+            for state in self._freezer.glob("*/freezer.state"):
+                with contextlib.suppress(OSError):
+                    state.write_text("THAWED")
 
     def _handle(self, message: dict[str, Any]) -> None:
         name = message["id"]
@@ -109,6 +119,9 @@ class Spawner:
                 if sandbox_id == name:
                     os.kill(pid, number)
             return
+        if message["op"] == "socket":
+            self._open_socket(name)
+            return
         with contextlib.ExitStack() as opened:
             try:
                 pid, descriptors = self._spawn(message, opened)
@@ -116,6 +129,16 @@ class Spawner:
                 self._send({"id": name, "error": str(exc)})
             else:
                 self._send({"id": name, "spawned": pid, "descriptors": len(descriptors)}, descriptors)
+
+    def _open_socket(self, name: str) -> None:
+        """A socket belongs to the namespace in which it was made, whoever connects it."""
+        try:
+            stream = syscalls.socket_in(next(pid for pid, (one, *_) in self._by_pid.items() if one == name))
+        except (OSError, StopIteration) as exc:
+            self._send({"id": name, "refused": str(exc) or "it has ended"})
+            return
+        with stream:
+            self._send({"id": name, "socket": True}, [stream.fileno()])
 
     def _spawn(self, message: dict[str, Any], opened: contextlib.ExitStack) -> tuple[int, list[int]]:
         """Fork the sandbox's first process. All that `opened` holds is closed once the worker has its copies."""

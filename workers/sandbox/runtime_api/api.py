@@ -8,23 +8,41 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hearth.errors import InvariantViolated
 from hearth.model.invocation import Invocation
+from workers.sandbox.extensions.registry import Extensions
+from workers.sandbox.runtime_api import replies
 from workers.sandbox.runtime_api.event import render
 from workers.sandbox.runtime_api.states import RuntimeState
 
 if TYPE_CHECKING:
+    from workers.sandbox.init_process import InitProcess
     from workers.sandbox.runtime_api.connection import RuntimeConnection
+    from workers.sandbox.telemetry import Telemetry
 
 
 class Answer(NamedTuple):
-    """What the runtime posted. error_type: "" for a response; else as validated for logs and telemetry."""
+    """What the runtime posted. error_type: "" for a response; else as validated for logs and telemetry. streamed: bytes
+    that a sink has had before."""
 
     body: bytes
     content_type: str = "application/json"
     error_type: str = ""
+    streamed: int = 0
+
+
+class Sink(Protocol):
+    """Takes a streamed response."""
+
+    #: called once when there is room again
+    on_room: Callable[[], None] | None
+
+    def write(self, data: bytes, content_type: str) -> bool:
+        """False: no more before `on_room`."""
+        ...
 
 
 class InitError(NamedTuple):
@@ -54,11 +72,17 @@ class RuntimeEvents(Protocol):
         """The runtime asked for an event and there is none yet."""
         ...
 
+    def restore_begins(self) -> None:
+        """The runtime has run its before-snapshot hooks and runs its after-restore hooks next."""
+        ...
+
 
 class RuntimeApi:
     """One runtime process; made anew for each Init.
 
     started: resolves at the first Next (None), at init/error, or at the runtime's end before either.
+    extensions, telemetry, facts (what register answers), init_process (while its call is expected): of this Init, set
+    before it is served.
     """
 
     def __init__(self, events: RuntimeEvents) -> None:
@@ -75,17 +99,24 @@ class RuntimeApi:
         self._invocation: Invocation | None = None
         self._answer: asyncio.Future[Answer | Ending] | None = None
         self._event = b""
+        self.extensions = Extensions()
+        self.telemetry: Telemetry | None = None
+        self.facts: dict[str, str] = {}
+        self.init_process: InitProcess | None = None
         self.taken = False
+        self.sink: Sink | None = None
+        #: SnapStart's hooks have run, or run now
+        self.restored = False
         #: monotonic time at which the last answer came
         self.answered_s = 0.0
 
     # --- for the lifecycle ----------------------------------------------------------------------------------
-    def offer(self, invocation: Invocation) -> asyncio.Future[Answer | Ending]:
-        """Hand the event to the runtime, now or when it asks for it."""
+    def offer(self, invocation: Invocation, sink: Sink | None = None) -> asyncio.Future[Answer | Ending]:
+        """Hand the event to the runtime, now or when it asks for it. sink: for a response that it streams."""
         if self._answer is not None and not self._answer.done():
             raise InvariantViolated("one invocation at a time per sandbox")
         answer = self._answer = self._loop.create_future()
-        self._invocation, self.taken = invocation, False
+        self._invocation, self.taken, self.sink = invocation, False, sink
         if self.ended is not None:
             answer.set_result(self.ended)
         elif self._waiting is not None:
@@ -96,11 +127,18 @@ class RuntimeApi:
         """The runtime is gone or out of time. The first ending counts; whatever is awaited resolves with it."""
         if self.ended is None:
             self.ended = ending
+        self.sink = None
         if not self.started.done():
             self.started.set_result(self.ended)
         if self._answer is not None and not self._answer.done():
             self.answered_s = time.monotonic()
             self._answer.set_result(self.ended)
+        self.extensions.changed()
+
+    @property
+    def waiting(self) -> bool:
+        """The runtime, and every extension, has asked for an event and has none."""
+        return self.state is RuntimeState.READY and self.extensions.all_waiting()
 
     def close(self) -> None:
         if self.server is not None:
@@ -121,6 +159,8 @@ class RuntimeApi:
         if not self.started.done():
             self.started.set_result(None)
         self._events.runtime_waits()
+        if self.extensions.active:
+            self.extensions.changed()
         if self._answer is not None and not self._answer.done() and not self.taken:
             self._deliver(connection)
             return
@@ -148,6 +188,26 @@ class RuntimeApi:
         self.connections.discard(connection)
         if self._waiting is connection:
             self._waiting = None
+        if self.extensions.active:
+            self.extensions.lost(connection)
+
+    def restore(self, connection: RuntimeConnection) -> None:
+        """Before-snapshot hooks are done. There is no snapshot of a running sandbox: it is restored at once."""
+        self.state, self.restored = RuntimeState.RESTORING, True
+        self._events.restore_begins()
+        connection.send(replies.RESTORED)
+
+    def fail_restore(self, error: InitError) -> None:
+        self.state = RuntimeState.RESTORE_ERROR
+        if not self.started.done():
+            self.started.set_result(error)
+
+    def function_facts(self, *, account: bool) -> dict[str, str]:
+        """For an extension that registers."""
+        return {name: value for name, value in self.facts.items() if account or name != "accountId"}
+
+    def extension_failed(self, kind: str, why: str) -> None:
+        self.end(Ending(kind, why))
 
     def _deliver(self, connection: RuntimeConnection) -> None:
         assert self._invocation is not None  # offered

@@ -14,7 +14,8 @@ import httptools
 from workers.sandbox.runtime_api import replies
 from workers.sandbox.runtime_api.api import RuntimeApi
 from workers.sandbox.runtime_api.request import EXPECT, WANTED, Request
-from workers.sandbox.runtime_api.routes import cut_off, dispatch
+from workers.sandbox.runtime_api.response import pass_on
+from workers.sandbox.runtime_api.routes import begin_stream, cut_off, dispatch
 
 #: a body over the limit is read to its end, so that the runtime sees the 413; past this it is cut off
 _REQUEST_LIMIT_BYTES = 64 << 20
@@ -59,6 +60,12 @@ class RuntimeConnection(asyncio.Protocol):
             elif self._held:
                 self._serve_held()
 
+    def hand_over(self, protocol: asyncio.Protocol) -> None:
+        """What comes from now on is for another protocol."""
+        self._api.connections.discard(self)
+        self._transport.set_protocol(protocol)
+        protocol.connection_made(self._transport)
+
     def abort(self) -> None:
         self._transport.abort()
 
@@ -86,7 +93,7 @@ class RuntimeConnection(asyncio.Protocol):
             self._refuse(replies.BAD_REQUEST)
             return
         limit = _HEAD_LIMIT_BYTES if self._in_head else _REQUEST_LIMIT_BYTES
-        if self._request is not None and self._received > limit:
+        if self._request is not None and self._received > limit and not self._request.live:
             self._refuse(replies.TOO_LARGE)
 
     def eof_received(self) -> None:
@@ -127,10 +134,16 @@ class RuntimeConnection(asyncio.Protocol):
         # curl waits for it before it sends a big body.
         if self._request.headers.get(EXPECT, b"").lower() == b"100-continue" and not self.parked:
             self._transport.write(replies.CONTINUE)
+        if self._api.sink is not None and not self.parked and not self._held:
+            begin_stream(self._api, self._request)
 
     def on_body(self, body: bytes) -> None:
         request = self._request
         assert request is not None
+        if request.live:
+            if not pass_on(self._api, request, body, self._resume):
+                self._transport.pause_reading()
+            return
         self._body_bytes += len(body)
         if self._body_bytes > replies.PAYLOAD_LIMIT_BYTES:
             request.oversized = True
@@ -152,6 +165,10 @@ class RuntimeConnection(asyncio.Protocol):
             self._serve(request)
 
     # --- private --------------------------------------------------------------------------------------------
+    def _resume(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
     def _serve(self, request: Request) -> None:
         dispatch(self._api, self, request)
         if self._last and not self.parked:

@@ -12,6 +12,8 @@ def render(invocation: Invocation, deadline_ms: int) -> bytes:
         optional = f"Lambda-Runtime-Trace-Id: {_line(invocation.trace_id)}\r\n"
     if invocation.client_context:
         optional += f"Lambda-Runtime-Client-Context: {_line(invocation.client_context)}\r\n"
+    if invocation.cognito_identity:
+        optional += f"Lambda-Runtime-Cognito-Identity: {_line(invocation.cognito_identity)}\r\n"
     return (
         f"HTTP/1.1 200 OK\r\nContent-Type: {_line(invocation.content_type) or 'application/json'}\r\n"
         f"Lambda-Runtime-Aws-Request-Id: {invocation.request_id}\r\n"

@@ -23,10 +23,10 @@ def handle(api: RuntimeApi, connection: RuntimeConnection, request: Request) -> 
     else:
         connection.send(replies.ACCEPTED)
         body = request.body
-        api.fail_init(InitError(body, _content_type(body), error_type.valid(request.text(ERROR_TYPE))))
+        api.fail_init(InitError(body, content_type_of(body), error_type.valid(request.text(ERROR_TYPE))))
 
 
-def _content_type(body: bytes) -> str:
+def content_type_of(body: bytes) -> str:
     try:
         orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -13,10 +13,14 @@ if TYPE_CHECKING:
     from workers.sandbox.runtime_api.connection import RuntimeConnection
 
 
+#: it has said that it fails, or is in the middle of an answer
+_REFUSED = (RuntimeState.INIT_ERROR, RuntimeState.RESTORE_ERROR, RuntimeState.INVOCATION_RESPONSE)
+
+
 def handle(api: RuntimeApi, connection: RuntimeConnection, request: Request) -> None:
     if api.state is RuntimeState.RUNNING:
         api.repeat(connection)
-    elif api.state is RuntimeState.INIT_ERROR:
+    elif api.state in _REFUSED:
         connection.send(replies.refused_transition(api.state, RuntimeState.READY))
     else:
         api.wait(connection)

@@ -1,13 +1,14 @@
 """POST /runtime/invocation/{id}/response: the function's result.
 
-A streamed response (header `Lambda-Runtime-Function-Response-Mode: streaming`) is buffered; an error in its trailers
-becomes the result.
+A streamed response (header `Lambda-Runtime-Function-Response-Mode: streaming`) goes on piece by piece if the caller
+takes a stream, else it is buffered; an error in its trailers becomes the result.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import orjson
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from workers.sandbox.runtime_api.connection import RuntimeConnection
 
 _STREAMING = b"streaming"
+#: AWS's default since July 2025
+STREAM_LIMIT_BYTES = 200 << 20
 TOO_LARGE = Answer(
     orjson.dumps(
         {
@@ -38,7 +41,7 @@ def handle(api: RuntimeApi, connection: RuntimeConnection, request: Request) -> 
     if request.request_id != api.request_id:
         connection.send(replies.INVALID_REQUEST_ID)
         return
-    if api.state is not RuntimeState.RUNNING:
+    if api.state is not (RuntimeState.INVOCATION_RESPONSE if request.live else RuntimeState.RUNNING):
         connection.send(replies.refused_transition(api.state, RuntimeState.INVOCATION_RESPONSE))
         return
     mode = request.headers.get(RESPONSE_MODE)
@@ -53,15 +56,41 @@ def handle(api: RuntimeApi, connection: RuntimeConnection, request: Request) -> 
         if mode and ERROR_TYPE in request.headers:
             api.answer(_trailing_error(request))
         else:
-            api.answer(Answer(request.body, request.text(CONTENT_TYPE, "application/octet-stream")))
+            api.answer(Answer(request.body, _content_type(request), streamed=request.streamed))
+
+
+def begin_stream(api: RuntimeApi, request: Request) -> None:
+    """From here to its end no other answer is taken. What is wrong with it is told at its end, as ever."""
+    ours = request.request_id == api.request_id and api.state is RuntimeState.RUNNING
+    if ours and request.headers.get(RESPONSE_MODE) == _STREAMING:
+        request.live = True
+        api.state = RuntimeState.INVOCATION_RESPONSE
+
+
+def pass_on(api: RuntimeApi, request: Request, data: bytes, on_room: Callable[[], None]) -> bool:
+    """False: the caller can't take more; `on_room` is called when it can."""
+    request.streamed += len(data)
+    if request.streamed > STREAM_LIMIT_BYTES:
+        request.oversized = True
+    if request.oversized or api.sink is None or request.request_id != api.request_id:
+        return True
+    if api.sink.write(data, _content_type(request)):
+        return True
+    api.sink.on_room = on_room
+    return False
 
 
 def truncated(api: RuntimeApi, request: Request) -> None:
     """The connection was cut in the middle of the body. A streamed response can't be taken up again; a buffered one
     may still be posted anew."""
-    ours = request.request_id == api.request_id and api.state is RuntimeState.RUNNING
+    expected = RuntimeState.INVOCATION_RESPONSE if request.live else RuntimeState.RUNNING
+    ours = request.request_id == api.request_id and api.state is expected
     if ours and request.headers.get(RESPONSE_MODE) == _STREAMING:
         api.answer(_failed(request, "Runtime.TruncatedResponse", "Response was truncated"))
+
+
+def _content_type(request: Request) -> str:
+    return request.text(CONTENT_TYPE, "application/octet-stream")
 
 
 def _trailing_error(request: Request) -> Answer:
@@ -69,7 +98,8 @@ def _trailing_error(request: Request) -> Answer:
         body = base64.b64decode(request.headers.get(ERROR_BODY, b""), validate=True)
     except binascii.Error:
         body = b""
-    return Answer(body or b"{}", error_type=error_type.valid(request.text(ERROR_TYPE)))
+    kind = error_type.valid(request.text(ERROR_TYPE))
+    return Answer(body or b"{}", error_type=kind, streamed=request.streamed)
 
 
 def _failed(request: Request, kind: str, message: str) -> Answer:

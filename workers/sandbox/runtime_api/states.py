@@ -8,6 +8,9 @@ import enum
 class RuntimeState(enum.StrEnum):
     STARTED = "Started"
     INIT_ERROR = "InitError"
+    RESTORE_READY = "RestoreReady"
+    RESTORING = "Restoring"
+    RESTORE_ERROR = "RuntimeRestoreErrorState"
     READY = "Ready"
     RUNNING = "Running"
     #: asked for by the first of the two posts, then RESPONSE_SENT at once
