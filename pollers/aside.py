@@ -113,7 +113,7 @@ class Aside:
             if stopping.is_set():
                 return True
             await self._idle.wait()  # deadline: that of the invocations that run
-            return await self._delete()
+            return await self._delete(channel)
         except events.LeaseLost:
             raise
         except HearthError as exc:
@@ -145,8 +145,8 @@ class Aside:
         finally:
             stop.cancel()
 
-    async def _delete(self) -> bool:
-        if not await queues.delete_if_empty(self._broker, self._queue):
+    async def _delete(self, channel: Channel) -> bool:
+        if not await queues.delete_if_empty(channel, self._queue):
             return False
         await events.note_aside(self._state, self._partition, self._token, self._arn, exists=False)
         return True

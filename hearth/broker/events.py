@@ -57,17 +57,18 @@ async def declare_aside(broker: Broker, partition: int, arn: str, max_bytes: int
     return await _declare(broker, aside_queue(partition, arn), max_bytes)
 
 
-async def delete_if_empty(broker: Broker, queue: str) -> bool:
-    """False: there is a message or a consumer in it, and it stays. Not for quorum queues: they know no condition."""
-    channel = await broker.channel()
+async def delete_if_empty(channel: Channel, queue: str) -> bool:
+    """False: there is a message or a consumer in it, it stays, and the channel is closed.
+
+    channel: the one that has consumed it. What came after its cancellation goes back on that channel, and until then
+    the broker counts it as neither ready nor in the way. Not for quorum queues: they know no condition.
+    """
     try:
         await channel.delete_queue(queue, if_empty=True, if_unused=True)
     except ChannelClosed as exc:
         if exc.reply_code != 406:
             raise
         return False
-    finally:
-        await channel.close()
     return True
 
 

@@ -189,6 +189,8 @@ def test_backlog_of_one_function_holds_up_no_other_of_its_partition() -> None:
         assert sum(left["queued"]["aside"].values()) > 0, "the others' event came only after the backlog"
         until(lambda: len(runs(stack, busy)) == 200)
         assert sorted(int(run["ran"]) for run in runs(stack, busy)) == list(range(200))
+        servers = stack.environ() | stack.servers.environ()
+        until(lambda: json.loads(hearth("events", "--json", env=servers).stdout)["queued"]["aside"] == {})
 
 
 def test_throttled_event_runs_when_there_is_room() -> None:
