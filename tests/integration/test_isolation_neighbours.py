@@ -116,7 +116,7 @@ def _beside(stack: PlatformStack, neighbour: str, attacker: str, attack: str) ->
         started_s = time.monotonic()
         answer = stack.invoke(attacker, attack)
         took_s = time.monotonic() - started_s
-    print(f"\n{attack}: the neighbour was served {beside.served} times in {took_s:.1f} s")
+    print(f"\n{attack}: the neighbour was served {beside.served} times in {took_s:.1f} s; {answer['Payload']}")
     assert beside.failed == []
     assert beside.served > 0
     return answer

@@ -21,7 +21,7 @@ from hearth.clock import Deadline
 from workers.sandbox.isolation.spawner import MESSAGE_BYTES
 from workers.sandbox.isolation.spec import SpawnFailed
 
-_START_S = 10.0
+_START_S = 20.0
 _REPLY_S = 10.0
 _END_S = 5.0
 _DESCRIPTORS = 8
