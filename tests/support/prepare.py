@@ -1,4 +1,7 @@
-"""`python -m tests.support.prepare`: what tests with servers and sandboxes need, with progress on the terminal."""
+"""`python -m tests.support.prepare`: what tests with servers and sandboxes need, with progress on the terminal.
+
+System packages, the runtimes of this host, and the functions that need a compiler (Rust's takes minutes, once).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import time
 from hearth.embedded import packages
 from hearth.embedded.process import StartFailed
 from hearth.settings import Settings
-from tests.support import places
+from tests.support import places, runtime_packages
 from tests.support.compose import compose_command
 from workers import runtimes
 
@@ -23,6 +26,11 @@ async def prepare() -> None:
             tell(f"goes on without {', '.join(left)}: tests that need it are skipped")
         await ensure_compose()
         await runtimes.prepare(settings, tell)
+    for language in runtime_packages.BUILDS:
+        try:
+            await asyncio.to_thread(runtime_packages.package, language, tell)
+        except runtime_packages.Unbuildable as exc:
+            tell(f"no function in {language}: {exc}")
 
 
 async def ensure_compose() -> None:
