@@ -7,7 +7,7 @@ a file and its line in LANGUAGES.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -20,15 +20,14 @@ from workers.runtimes.provided import Provided
 from workers.runtimes.python import Python
 from workers.runtimes.runtime import InvalidEntrypoint, Runtime
 
-__all__ = ["LANGUAGES", "InvalidEntrypoint", "Runtime", "installed", "offered", "prepare"]
+__all__ = ["LANGUAGES", "InvalidEntrypoint", "Runtime", "figures", "installed", "offered", "prepare"]
 
 
 class _Language(Protocol):
     @property
     def name(self) -> str: ...
 
-    @property
-    def packages(self) -> tuple[str, ...]: ...
+    def packages(self, name: str) -> tuple[str, ...]: ...
 
     async def prepare(self, directory: Path, progress: Callable[[str], None]) -> None: ...
 
@@ -66,6 +65,13 @@ def offered(settings: Settings) -> dict[str, Runtime]:
     if settings.runtime_match == "exact":
         return exact
     return exact | {
-        wanted: replace(exact[by], family=wanted, stands_for=wanted)
-        for wanted, by in identifiers.stand_ins(exact).items()
+        wanted: replace(exact[by], stands_for=wanted) for wanted, by in identifiers.stand_ins(exact).items()
+    }
+
+
+def figures(offer: Mapping[str, Runtime]) -> dict[str, str]:
+    """An offer as heartbeats tell it (see hearth.model.runtime.fleet_offer)."""
+    return {
+        "families": ",".join(sorted(family for family, one in offer.items() if not one.stands_for)),
+        "stand_ins": ",".join(f"{family}={one.family}" for family, one in sorted(offer.items()) if one.stands_for),
     }

@@ -37,8 +37,11 @@ _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
 class Java(Language[Found]):
     name = "java"
     title = "Java"
-    packages = ("default-jre-headless", "maven")
     found_type = Found
+
+    def packages(self, name: str) -> tuple[str, ...]:
+        release = re.search(r"\d+", name)
+        return (f"openjdk-{release[0]}-jre-headless" if release else "default-jre-headless", "maven")
 
     async def find(self) -> dict[str, Found]:
         found: dict[str, Found] = {}

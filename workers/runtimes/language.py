@@ -47,7 +47,7 @@ F = TypeVar("F", bound=Found)
 
 
 class Language(ABC, Generic[F]):
-    """name: as in the families, `python`. packages: Debian's names of what a host needs to have it.
+    """name: as in the families, `python`.
 
     bootstrap: files of workers/sandbox/bootstrap -> their names beside the client; this release's are put also into a
     directory that an older one has made.
@@ -55,9 +55,12 @@ class Language(ABC, Generic[F]):
 
     name: str
     title: str
-    packages: tuple[str, ...]
     found_type: type[F]
     bootstrap: ClassVar[Mapping[str, str]] = {}
+
+    @abstractmethod
+    def packages(self, name: str) -> tuple[str, ...]:
+        """Debian's packages with the language, or with one version of it (`java21`)."""
 
     @abstractmethod
     async def find(self) -> dict[str, F]:

@@ -30,9 +30,11 @@ _NPM_S = 300.0
 class Nodejs(Language[Found]):
     name = "nodejs"
     title = "Node.js"
-    packages = ("nodejs", "npm")
     found_type = Found
     bootstrap: ClassVar[Mapping[str, str]] = {"nodejs.mjs": "bootstrap.mjs", "nodejs_transport.cjs": "transport.cjs"}
+
+    def packages(self, name: str) -> tuple[str, ...]:
+        return ("nodejs", "npm")
 
     async def find(self) -> dict[str, Found]:
         found: dict[str, Found] = {}

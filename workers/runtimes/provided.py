@@ -19,7 +19,9 @@ class Provided:
     """Nothing to find and nothing to install."""
 
     name = "provided"
-    packages: tuple[str, ...] = ()
+
+    def packages(self, name: str) -> tuple[str, ...]:
+        return ()
 
     async def prepare(self, directory: Path, progress: Callable[[str], None]) -> None:
         pass

@@ -39,9 +39,11 @@ class Interpreter(Found):
 class Python(Language[Interpreter]):
     name = "python"
     title = "Python"
-    packages = ("python3", "python3-pip")
     found_type = Interpreter
     bootstrap: ClassVar[Mapping[str, str]] = {"python.py": "bootstrap.py"}
+
+    def packages(self, name: str) -> tuple[str, ...]:
+        return ("python3-pip", name if name != self.name else "python3")
 
     async def find(self) -> dict[str, Interpreter]:
         found: dict[str, Interpreter] = {}

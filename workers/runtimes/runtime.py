@@ -23,7 +23,7 @@ class Runtime:
 
     launch: the command before the handler; `{heap_mb}` in it becomes `heap_share` of the function's memory.
     entries: instead of a command, programs of the package or its layers; the first that is there is started.
-    stands_for: the family whose place this one takes, "" in its own.
+    stands_for: the family in whose place it is offered, "" for its own; `family` is what is installed.
     """
 
     family: str
