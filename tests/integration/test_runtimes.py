@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import logging
-import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
-from hearth.logs import LogReader, LogWriter
-from hearth.model.function import FunctionVersion
-from hearth.model.invocation import Invocation, InvocationResult, Outcome
-from hearth.settings import Settings
 from tests.conftest import missing
+from tests.support.runtime_bench import ARN, Bench, failed, returned, run
 from tests.support.runtime_packages import BUILDS, Unbuildable, package
-from workers import runtimes
-from workers.billing import BillWriter
-from workers.runtimes import Runtime
-from workers.sandbox.sandbox import Sandbox, Services
+from workers.sandbox.sandbox import Sandbox
 from workers.sandbox.state import SandboxState
-from workers.sandbox.supervisor import Supervisor
-
-ARN = "arn:aws:lambda:us-east-1:000000000000:function:f"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,69 +47,10 @@ LANGUAGES = (
 )
 
 
-# --- the bench ------------------------------------------------------------------------------------------------
-@dataclass
-class Bench:
-    """Sandboxes of packages on this host's runtimes, and what they wrote."""
-
-    root: Path
-    supervisor: Supervisor
-    services: Services
-    offered: dict[str, Runtime]
-
-    @asynccontextmanager
-    async def sandbox(self, code: Path, family: str, *, init_s: float = 10.0, **version: Any) -> AsyncIterator[Sandbox]:
-        given = {"timeout_s": 10, "handler": "app.handler"} | version
-        handler = given.pop("handler")
-        made = Sandbox(
-            FunctionVersion(
-                "key", "000000000000", "us-east-1", "f", "$LATEST", family, handler, "role", "0" * 64, **given
-            ),
-            code_dir=code,
-            runtime=self.offered[family],
-            supervisor=self.supervisor,
-            services=replace(self.services, init_s=init_s),
-        )
-        await made.initialize()
-        try:
-            yield made
-        finally:
-            await made.shutdown("spindown")
-
-    def newest(self, language: str) -> str:
-        """The newest installed family of a language."""
-        families = [
-            family for family, one in self.offered.items() if family.startswith(language) and not one.stands_for
-        ]
-        if not families:
-            missing(f"no {language} runtime on this host")
-        return max(families, key=lambda family: [int(part) for part in _digits(family).split(".") if part])
-
-    async def log(self, sandbox: Sandbox) -> str:
-        await self.services.logs.close()
-        events = LogReader(self.root / "blobs").events(*sandbox.log.key, sandbox.log.stream)
-        return "".join(event.message for event in events)
-
-
-def _digits(family: str) -> str:
-    return "".join(one for one in family.partition(".al")[0] if one.isdigit() or one == ".")
-
-
-@pytest.fixture(scope="session")
-def offered(data_dir: Path) -> dict[str, Runtime]:
-    settings = Settings(data=data_dir)
-    asyncio.run(runtimes.prepare(settings, print))
-    return runtimes.offered(settings)
-
-
 @pytest.fixture
-async def bench(tmp_path: Path, offered: dict[str, Runtime]) -> AsyncIterator[Bench]:
-    supervisor = await Supervisor.create(want="auto", platform=None, pool=2, log=logging.getLogger(__name__))
-    logs, bills = LogWriter(tmp_path / "blobs"), BillWriter(tmp_path / "blobs")
-    yield Bench(tmp_path, supervisor, Services(logs, bills, lambda version, sandbox_id: {}), offered)
-    await logs.close()
-    await bills.close()
-    await supervisor.close()
+async def bench(tmp_path: Path, data_dir: Path) -> AsyncIterator[Bench]:
+    async with Bench.opened(tmp_path, data_dir) as bench:
+        yield bench
 
 
 @pytest.fixture(params=LANGUAGES, ids=[one.name for one in LANGUAGES])
@@ -134,24 +60,6 @@ def language(request: pytest.FixtureRequest) -> Language:
     except Unbuildable as exc:
         missing(str(exc))
     return request.param  # type: ignore[no-any-return]
-
-
-async def run(sandbox: Sandbox, event: Any, **more: Any) -> InvocationResult:
-    sent = Invocation(
-        str(uuid.uuid4()), "key", invoked_arn=ARN, family="", payload=orjson.dumps(event), gives_up_at_ms=0, **more
-    )
-    return await sandbox.invoke(sent)
-
-
-def returned(result: InvocationResult) -> Any:
-    assert result.outcome is Outcome.OK, result.payload
-    return json.loads(result.payload)
-
-
-def failed(result: InvocationResult) -> dict[str, Any]:
-    assert result.outcome is Outcome.FUNCTION_ERROR, result.payload[:200]
-    document: dict[str, Any] = json.loads(result.payload)
-    return document
 
 
 # --- the twelve cases -----------------------------------------------------------------------------------------

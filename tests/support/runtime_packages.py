@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -107,10 +108,19 @@ def _rust(source: Path, made: Path) -> None:
     shutil.copy(source / "target" / "release" / "bootstrap", made)
 
 
+def _powertools(source: Path, made: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", str(made)]
+    _run([*pip, "aws-lambda-powertools>=3"], source)
+    _copy(source, made)
+
+
 BUILDS = {
     "python": Source("app.handler", (), _copy),
     "nodejs": Source("app.handler", (), _copy),
     "java": Source("example.Handler", ("javac", "jar"), _java),
     "go": Source("bootstrap", ("go",), _go),
     "rust": Source("bootstrap", ("cargo",), _rust),
+    "powertools": Source("app.handler", (), _powertools),
+    "shell": Source("function.handler", ("curl",), _copy),
+    "web": Source("any", (), _copy),
 }
