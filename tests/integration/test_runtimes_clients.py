@@ -111,6 +111,19 @@ async def test_nodejs_nested_exports(bench: Bench) -> None:
         assert returned(await run(sandbox, 1)) == "created"
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"app__mjs": "import { S3Client as C } from '@aws-sdk/client-s3'; export const handler = async () => C.name;"},
+        {"app__js": "exports.handler = async () => require('@aws-sdk/client-s3').S3Client.name;"},
+    ],
+    ids=["import", "require"],
+)
+async def test_nodejs_finds_awss_sdk_without_packing_it(bench: Bench, files: dict[str, str]) -> None:
+    async with bench.sandbox(bench.package(**files), bench.newest("nodejs"), memory_mb=512) as sandbox:
+        assert returned(await run(sandbox, 1)) == "S3Client"
+
+
 STREAM = """
 export const handler = awslambda.streamifyResponse(async (event, stream, context) => {
   if (event === 'fail') {

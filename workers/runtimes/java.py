@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from workers.runtimes.language import Found, Language, better, run, seat
+from workers.runtimes.language import Equipped, Language, better, run, seat
 from workers.runtimes.runtime import Runtime
 from workers.sandbox.supervisor import Mount
 
@@ -34,24 +34,24 @@ _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
 """
 
 
-class Java(Language[Found]):
+class Java(Language[Equipped]):
     name = "java"
     title = "Java"
-    found_type = Found
+    found_type = Equipped
 
     def packages(self, name: str) -> tuple[str, ...]:
         release = re.search(r"\d+", name)
         return (f"openjdk-{release[0]}-jre-headless" if release else "default-jre-headless", "maven")
 
-    async def find(self) -> dict[str, Found]:
-        found: dict[str, Found] = {}
+    async def find(self) -> dict[str, Equipped]:
+        found: dict[str, Equipped] = {}
         for home in _homes():
             one = _probe(home)
             if one is not None and better(one, found.get(family := _family(one.version))):
                 found[family] = one
         return found
 
-    async def install(self, found: Found, directory: Path) -> None:
+    async def install(self, found: Equipped, directory: Path) -> None:
         maven = shutil.which("mvn")
         if maven is None:
             raise RuntimeError("mvn (Maven) is not installed")
@@ -61,7 +61,7 @@ class Java(Language[Found]):
         await run((maven, "--batch-mode", "--quiet", "--file", str(pom), *goal), _MAVEN_S)
         pom.unlink()
 
-    def runtimes(self, family: str, found: Found, directory: Path) -> Iterable[Runtime]:
+    def runtimes(self, family: str, found: Equipped, directory: Path) -> Iterable[Runtime]:
         mounts, executable = seat(found)
         launch = (
             executable,
@@ -89,7 +89,7 @@ def _homes() -> list[Path]:
     return sorted({Path(os.path.realpath(place)) for place in places})
 
 
-def _probe(home: Path) -> Found | None:
+def _probe(home: Path) -> Equipped | None:
     """By the file that every JVM carries; None: no JVM, or too old."""
     executable = home / "bin" / "java"
     try:
@@ -98,7 +98,7 @@ def _probe(home: Path) -> Found | None:
         return None
     if match is None or not os.access(executable, os.X_OK) or _major(match[1]) < OLDEST:
         return None
-    return Found(match[1], str(home), str(executable))
+    return Equipped(match[1], str(home), str(executable), CLIENT)
 
 
 def _major(version: str) -> int:

@@ -43,6 +43,13 @@ class Found:
     executable: str
 
 
+@dataclass(frozen=True, slots=True)
+class Equipped(Found):
+    """client: what it was given, so that a release of ours with another client installs that one."""
+
+    client: str
+
+
 F = TypeVar("F", bound=Found)
 
 

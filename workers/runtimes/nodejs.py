@@ -1,7 +1,9 @@
 """Node.js: installations found on this host, each with AWS's runtime client (npm: aws-lambda-ric) and AWS's SDK.
 
 The client's native part is replaced by one in JavaScript (bootstrap/nodejs_transport.cjs), so a host needs no
-compiler. Version 3 of the client serves every Node.js: version 4 refuses handlers with a callback.
+compiler. Version 3 of the client serves every Node.js: version 4 refuses handlers with a callback. Of the SDK, which
+on AWS is there as a whole, the packages below are; others go into a function's package. They lie at /node_modules too:
+that is where ES modules find them, which do not look at NODE_PATH.
 """
 
 from __future__ import annotations
@@ -15,11 +17,28 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from workers.runtimes.language import Found, Language, better, run, seat
+from workers.runtimes.language import Equipped, Language, better, run, seat
 from workers.runtimes.runtime import Runtime
 from workers.sandbox.supervisor import Mount
 
 CLIENT = "aws-lambda-ric@3.3.0"
+SDK = tuple(
+    f"@aws-sdk/{name}"
+    for name in (
+        "client-dynamodb",
+        "client-eventbridge",
+        "client-kinesis",
+        "client-lambda",
+        "client-s3",
+        "client-secrets-manager",
+        "client-sfn",
+        "client-sns",
+        "client-sqs",
+        "client-ssm",
+        "client-sts",
+        "lib-dynamodb",
+    )
+)
 OLDEST = 18
 _KEPT = ("dist", "LICENSE", "NOTICE", "THIRD-PARTY-LICENSES")
 _PROBE = "console.log(JSON.stringify([process.versions.node, process.execPath]))"
@@ -27,24 +46,24 @@ _PROBE_S = 20.0
 _NPM_S = 300.0
 
 
-class Nodejs(Language[Found]):
+class Nodejs(Language[Equipped]):
     name = "nodejs"
     title = "Node.js"
-    found_type = Found
+    found_type = Equipped
     bootstrap: ClassVar[Mapping[str, str]] = {"nodejs.mjs": "bootstrap.mjs", "nodejs_transport.cjs": "transport.cjs"}
 
     def packages(self, name: str) -> tuple[str, ...]:
         return ("nodejs", "npm")
 
-    async def find(self) -> dict[str, Found]:
-        found: dict[str, Found] = {}
+    async def find(self) -> dict[str, Equipped]:
+        found: dict[str, Equipped] = {}
         for path in _candidates():
             one = await _probe(path)
             if one is not None and better(one, found.get(family := f"nodejs{one.version.partition('.')[0]}.x")):
                 found[family] = one
         return found
 
-    async def install(self, found: Found, directory: Path) -> None:
+    async def install(self, found: Equipped, directory: Path) -> None:
         npm = Path(found.executable).with_name("npm")
         command = str(npm) if npm.exists() else shutil.which("npm")
         if command is None:
@@ -54,15 +73,17 @@ class Nodejs(Language[Found]):
         packed = directory / archive.strip().splitlines()[-1]
         _unpack(packed, directory)
         packed.unlink()
+        options = ("--silent", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts")
+        await run((command, "install", *options, "--prefix", str(directory), *SDK), _NPM_S)
 
-    def runtimes(self, family: str, found: Found, directory: Path) -> Iterable[Runtime]:
+    def runtimes(self, family: str, found: Equipped, directory: Path) -> Iterable[Runtime]:
         mounts, executable = seat(found)
         major = found.version.partition(".")[0]
         yield Runtime(
             family,
             f"nodejs:{found.version}",
             (executable, "--max-old-space-size={heap_mb}", "/var/runtime/bootstrap.mjs"),
-            (Mount(directory, "/var/runtime"), *mounts),
+            (Mount(directory, "/var/runtime"), Mount(directory / "node_modules", "/node_modules"), *mounts),
             {
                 "NODE_PATH": f"/opt/nodejs/node{major}/node_modules:/opt/nodejs/node_modules:"
                 "/var/runtime/node_modules:/var/runtime:/var/task"
@@ -79,7 +100,7 @@ def _candidates() -> Iterable[str]:
     return sorted(path for path in real if os.path.basename(path).startswith("node") and os.access(path, os.X_OK))
 
 
-async def _probe(path: str) -> Found | None:
+async def _probe(path: str) -> Equipped | None:
     """None: it does not run, or is too old."""
     try:
         version, executable = json.loads(await run((path, "-e", _PROBE), _PROBE_S))
@@ -87,7 +108,7 @@ async def _probe(path: str) -> Found | None:
         return None
     if int(version.partition(".")[0]) < OLDEST:
         return None
-    return Found(version, str(Path(executable).parent.parent), executable)
+    return Equipped(version, str(Path(executable).parent.parent), executable, f"{CLIENT} {' '.join(SDK)}")
 
 
 def _unpack(archive: Path, directory: Path) -> None:
