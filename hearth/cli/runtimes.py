@@ -11,7 +11,7 @@ from rich.table import Table
 
 from hearth.cli.console import fail, load_settings, out, print_json, talk
 from hearth.embedded import stackfile
-from hearth.model.runtime import Served, fleet_offer, language_of
+from hearth.model.runtime import SUBSTITUTES, Served, fleet_offer, language_of
 from hearth.settings import Settings
 
 app = typer.Typer(help="Which runtimes functions can have here.")
@@ -51,17 +51,18 @@ def install(
     from hearth.embedded.process import StartFailed
     from workers import runtimes as here
 
-    language = here.LANGUAGES.get(language_of(name)) or here.LANGUAGES.get(name.partition(".")[0])
+    wanted = language_of(name.partition(".")[0] if name.startswith("provided") else name)
+    language = here.LANGUAGES.get(SUBSTITUTES.get(wanted, wanted))
     if language is None:
         fail(f"There is no language {name}.", advice=f"There are: {', '.join(here.LANGUAGES)}", code=2)
     settings = load_settings()
 
     async def set_up() -> None:
         await language.prepare(settings.runtimes_dir, _tell)
-        if not _serves(name, language.installed(settings.runtimes_dir)) and (wanted := language.packages(name)):
+        if not _serves(name, language.installed(settings.runtimes_dir)) and (names := language.packages(name)):
             if not packages.can_install():
-                fail(f"{name} is not on this host.", advice=f"Install it: sudo apt-get install {' '.join(wanted)}")
-            await packages.install(list(wanted), _tell)
+                fail(f"{name} is not on this host.", advice=f"Install it: sudo apt-get install {' '.join(names)}")
+            await packages.install(list(names), _tell)
             await language.prepare(settings.runtimes_dir, _tell)
 
     try:
@@ -75,8 +76,9 @@ def install(
 
 
 def _serves(name: str, found: Mapping[str, Any]) -> bool:
-    """A language is served by any of its versions, a version by itself."""
-    return name in found if any(one.isdigit() for one in name) else bool(found)
+    """A version is served by itself, a language by any of its versions, and by any of its substitute."""
+    exact = any(one.isdigit() for one in name) and language_of(name) not in SUBSTITUTES
+    return name in found if exact else bool(found)
 
 
 def _tell(text: str) -> None:

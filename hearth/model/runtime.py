@@ -22,6 +22,9 @@ NEWER = (
 )
 # fmt: on
 
+#: language -> the one that runs its functions where it is not installed at all
+SUBSTITUTES = {"dotnet": "mono"}
+
 _NAME = re.compile(r"(?P<language>[a-z]+)(?P<version>\d+(?:\.\d+)?)(?:\.(?:x|al2|al2023))?")
 
 
@@ -45,13 +48,17 @@ def language_of(family: str) -> str:
 
 
 def nearest(wanted: str, installed: Iterable[str]) -> str | None:
-    """The installed family that comes closest: the same language, newer before older, the smallest step. None: none."""
+    """The installed family that comes closest: the same language, newer before older, the smallest step; else the
+    newest of the language's substitute. None: none."""
     if _NAME.fullmatch(wanted) is None:
         return None
-    asked = _version(wanted)
-    same = sorted((one for one in installed if language_of(one) == language_of(wanted)), key=_version)
+    asked, language, here = _version(wanted), language_of(wanted), sorted(installed, key=_version)
+    same = [one for one in here if language_of(one) == language]
     newer = [one for one in same if _version(one) >= asked]
-    return newer[0] if newer else same[-1] if same else None
+    others = [one for one in here if language_of(one) == SUBSTITUTES.get(language)]
+    if newer:
+        return newer[0]
+    return (same or others)[-1] if same or others else None
 
 
 def stand_ins(installed: Iterable[str]) -> dict[str, str]:

@@ -42,6 +42,9 @@ LANGUAGES = (
         "java.lang.IllegalArgumentException",
         memory_mb=256,
     ),
+    Language(
+        "csharp", "mono", "KeyNotFoundException", "QuotaExceeded", "stackTrace", "ArgumentException", memory_mb=256
+    ),
     Language("go", "provided", "boundsError", "QuotaExceeded", "stackTrace", "Runtime.ExitError"),
     Language("rust", "provided", "&std::io::error::Error", "QuotaExceeded", "", "Runtime.ExitError"),
 )

@@ -212,6 +212,20 @@ async def test_java_stream_handlers_get_the_bytes_and_a_logger(bench: Bench) -> 
     assert "from the logger" in await bench.log(sandbox)
 
 
+# --- C# -------------------------------------------------------------------------------------------------------
+async def test_csharp_maps_events_to_plain_objects_and_awaits_tasks(bench: Bench) -> None:
+    given = {"handler": "Example::Example.Function::Twice", "memory_mb": 256}
+    async with bench.sandbox(built("csharp"), bench.newest("mono"), **given) as sandbox:
+        assert returned(await run(sandbox, {"item": "☃", "count": 21})) == {"Item": "☃", "Count": 42}
+    assert "from the logger" in await bench.log(sandbox)
+
+
+async def test_csharp_static_stream_handlers_get_the_bytes(bench: Bench) -> None:
+    given = {"handler": "Example::Example.Function::Same", "memory_mb": 256}
+    async with bench.sandbox(built("csharp"), bench.newest("mono"), **given) as sandbox:
+        assert returned(await run(sandbox, {"a": [1]})) == {"a": [1]}
+
+
 # --- Python's libraries ---------------------------------------------------------------------------------------
 async def test_powertools_log_and_count(bench: Bench) -> None:
     async with bench.sandbox(built("powertools"), bench.newest("python"), memory_mb=256) as sandbox:

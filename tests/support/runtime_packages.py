@@ -108,6 +108,12 @@ def _rust(source: Path, made: Path) -> None:
     shutil.copy(source / "target" / "release" / "bootstrap", made)
 
 
+def _csharp(source: Path, made: Path) -> None:
+    core = made / "Amazon.Lambda.Core.dll"
+    _run(["mcs", "-target:library", f"-out:{core}", "Amazon.Lambda.Core.cs"], source)
+    _run(["mcs", "-target:library", f"-out:{made / 'Example.dll'}", f"-r:{core}", "Function.cs"], source)
+
+
 def _powertools(source: Path, made: Path) -> None:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", str(made)]
     _run([*pip, "aws-lambda-powertools>=3"], source)
@@ -120,6 +126,7 @@ BUILDS = {
     "java": Source("example.Handler", ("javac", "jar"), _java),
     "go": Source("bootstrap", ("go",), _go),
     "rust": Source("bootstrap", ("cargo",), _rust),
+    "csharp": Source("Example::Example.Function::Handle", ("mcs",), _csharp),
     "powertools": Source("app.handler", (), _powertools),
     "shell": Source("function.handler", ("curl",), _copy),
     "web": Source("any", (), _copy),

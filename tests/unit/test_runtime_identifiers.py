@@ -24,6 +24,8 @@ PYTHONS = ["python3.9", "python3.11", "python3.13"]
         ("ruby3.3", PYTHONS, None),
         ("provided.al2", ["provided.al2023"], None),
         ("cobol", ["cobol"], None),
+        ("dotnet8", ["mono6.8", "python3.11"], "mono6.8"),
+        ("dotnet8", ["mono6.8", "dotnet6"], "dotnet6"),
     ],
 )
 def test_the_nearest_runtime_is_of_the_same_language_and_rather_newer(

@@ -15,6 +15,7 @@ from typing import Protocol
 from hearth.model import runtime as identifiers
 from hearth.settings import Settings
 from workers.runtimes.java import Java
+from workers.runtimes.mono import Mono
 from workers.runtimes.nodejs import Nodejs
 from workers.runtimes.provided import Provided
 from workers.runtimes.python import Python
@@ -34,7 +35,7 @@ class _Language(Protocol):
     def installed(self, directory: Path) -> dict[str, Runtime]: ...
 
 
-LANGUAGES: dict[str, _Language] = {one.name: one for one in (Python(), Nodejs(), Java(), Provided())}
+LANGUAGES: dict[str, _Language] = {one.name: one for one in (Python(), Nodejs(), Java(), Mono(), Provided())}
 
 
 async def prepare(

@@ -73,7 +73,7 @@ class Java(Language[Equipped]):
             "/var/runtime/lib/*",
             _MAIN,
         )
-        shown = (Mount(directory, "/var/runtime"), *mounts, *_linked(Path(found.prefix)))
+        shown = (Mount(directory, "/var/runtime"), *mounts)
         for name in (family, _AL2023.get(family)):
             if name is not None:
                 yield Runtime(name, f"java:{found.version}", launch, shown, heap_share=0.8)
@@ -110,15 +110,3 @@ def _major(version: str) -> int:
 def _family(version: str) -> str:
     major = _major(version)
     return "java8.al2" if major == 8 else f"java{major}"
-
-
-def _linked(home: Path) -> tuple[Mount, ...]:
-    """Debian keeps a JVM's configuration in /etc, behind links: the directories that they lead to."""
-    wanted: set[Path] = set()
-    for folder, _, names in os.walk(home):
-        for name in names:
-            target = Path(os.path.realpath(os.path.join(folder, name)))
-            if target.is_file() and target.is_relative_to("/etc"):
-                wanted.add(target.parent)
-    outermost = [one for one in sorted(wanted) if not any(other in one.parents for other in wanted)]
-    return tuple(Mount(one, str(one)) for one in outermost)

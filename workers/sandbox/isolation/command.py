@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from workers.sandbox.isolation.spec import (
     INSIDE_GID,
@@ -84,12 +84,7 @@ def bubblewrap_options(
     options.append(Memory((*size, "--perms", "1777", "--tmpfs", "/tmp")))
     # Made explicitly, because bwrap makes missing parents 0700.
     options += ["--perms", "0755", "--dir", "/var", "--ro-bind", Source(spec.code_dir), CODE_TARGET]
-    made = {"/", "/var"}
     for mount in spec.mounts:
-        for parent in reversed(PurePosixPath(mount.target).parents):
-            if str(parent) not in made and not str(parent).startswith(("/usr", CODE_TARGET)):
-                made.add(str(parent))
-                options += ["--perms", "0755", "--dir", str(parent)]
         options += ["--ro-bind", Source(mount.source), mount.target]
     # Without these two the root and /dev/shm are writable tmpfs outside the quota of /tmp.
     options += ["--remount-ro", "/dev", "--remount-ro", "/"]

@@ -25,7 +25,15 @@ _KEPT = 256
 #: what Debian's and Red Hat's packages of language runtimes link to from /usr.
 _SHARED_ETC = (
     *("ld.so.cache", "localtime", "mime.types", "alternatives", "ssl/certs", "ssl/openssl.cnf"),
-    *("pki/tls/certs", "pki/tls/openssl.cnf", "pki/ca-trust/extracted", "pki/java", "crypto-policies", "dotnet"),
+    *(
+        "pki/tls/certs",
+        "pki/tls/openssl.cnf",
+        "pki/ca-trust/extracted",
+        "pki/java",
+        "crypto-policies",
+        "dotnet",
+        "mono",
+    ),
 )
 _SHARED_ETC_PATTERNS = ("java*", "ssl/java")
 _OWN_ETC = {
