@@ -17,7 +17,6 @@ import pytest
 from hearth.model.invocation import Outcome
 from hearth.settings import Settings
 from tests.support.lab import HANDLER, Lab, a_lab, error, installed_runtime, invocation, until
-from workers import runtimes
 from workers.runtimes import Runtime
 from workers.runtimes.python import Python
 from workers.sandbox.state import SandboxState
