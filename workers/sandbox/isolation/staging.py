@@ -25,17 +25,9 @@ _KEPT = 256
 #: what Debian's and Red Hat's packages of language runtimes link to from /usr.
 _SHARED_ETC = (
     *("ld.so.cache", "localtime", "mime.types", "alternatives", "ssl/certs", "ssl/openssl.cnf"),
-    *(
-        "pki/tls/certs",
-        "pki/tls/openssl.cnf",
-        "pki/ca-trust/extracted",
-        "pki/java",
-        "crypto-policies",
-        "dotnet",
-        "mono",
-    ),
+    *("pki/tls/certs", "pki/tls/openssl.cnf", "pki/ca-trust/extracted", "pki/java", "crypto-policies", "dotnet"),
 )
-_SHARED_ETC_PATTERNS = ("java*", "ssl/java")
+_SHARED_ETC_PATTERNS = ("java*", "ssl/java", "mono")
 _OWN_ETC = {
     "passwd": f"root:x:0:0:root:/:/sbin/nologin\nsbx_user:x:{INSIDE_UID}:{INSIDE_GID}::/tmp:/sbin/nologin\n"
     "nobody:x:65534:65534:nobody:/:/sbin/nologin\n",
