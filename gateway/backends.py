@@ -71,7 +71,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
         partitions = await raise_partitions(stores.state, settings.event_partitions)
         events = EventPublisher(broker, partitions=partitions, max_bytes=settings.event_queue_bytes)
         await events.start()
-        unplaced = UnplacedAnswers(broker, functools.partial(count_workers, stores.coordination))
+        unplaced = UnplacedAnswers(broker, functools.partial(living_workers, stores.coordination))
         stack.push_async_callback(unplaced.close)
         await unplaced.start()
         functions = FunctionTable(stores.state)
@@ -105,10 +105,6 @@ async def living_workers(coordination: Store) -> dict[str, dict[str, str]]:
             return await workers.living(coordination)
     except (Unavailable, TimeoutError):
         return {}
-
-
-async def count_workers(coordination: Store) -> int:
-    return len(await living_workers(coordination))
 
 
 def _owned(name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

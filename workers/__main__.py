@@ -72,7 +72,7 @@ async def work(settings: Settings, index: int, worker_id: str, stop: asyncio.Eve
     assert settings.broker_url is not None, "resolved by hearth.cli"
     broker = await Broker.connect(settings.broker_url, name=f"worker {worker_id}")
     secret = await credentials.platform_secret(settings, stores)
-    offered = runtimes.installed(settings)
+    offered = runtimes.offered(settings)
     supervisor = await Supervisor.create(
         want=settings.isolation,
         platform=settings.function_address,
@@ -116,7 +116,7 @@ async def work(settings: Settings, index: int, worker_id: str, stop: asyncio.Eve
         new_sandbox,
         unseal=credentials.EnvironmentCipher(secret).unseal,
         worker_id=worker_id,
-        families=sorted(offered),
+        offer=offered,
         capacity=capacity_of(settings, index),
         isolation=supervisor.level.value,
         hurried=hurried,

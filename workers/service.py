@@ -14,7 +14,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -29,12 +29,14 @@ from hearth.model.invocation import InvocationResult, Outcome
 from hearth.settings import Settings
 from hearth.store import Stores, keys, slots
 from hearth.store import workers as register
-from workers import placement
+from workers import placement, runtimes
 from workers.delivery import Delivery, Lane
 from workers.late_answers import LateAnswers
 from workers.member import Member
 from workers.pool import Pool, VersionPool
+from workers.runtimes import Runtime
 from workers.sandbox.sandbox import Sandbox
+from workers.stand_ins import StandIns
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ NewSandbox = Callable[[FunctionVersion], Awaitable[Sandbox]]
 class Worker:
     """Implements pool.Services. `new_sandbox` makes one that is not yet initialised.
 
+    offer: family -> the runtime of this host that serves it; a stand-in only while no worker has the family itself.
     hurried: set when the whole fleet stops; draining then takes `drain_seconds` at most, and else as long as what
     runs may take.
     """
@@ -69,7 +72,7 @@ class Worker:
         *,
         unseal: Callable[[FunctionVersion], FunctionVersion],
         worker_id: str,
-        families: list[str],
+        offer: Mapping[str, Runtime],
         capacity: int,
         isolation: str,
         hurried: asyncio.Event,
@@ -81,7 +84,10 @@ class Worker:
         self._stores = stores
         self._new_sandbox = new_sandbox
         self._unseal = unseal
-        self._families = families
+        self._families = sorted(family for family, runtime in offer.items() if not runtime.stands_for)
+        stand_ins = offer.keys() - set(self._families)
+        self._stand_ins = StandIns(stand_ins, int(settings.placement_wait_seconds * 1000))
+        self._offer = runtimes.figures(offer)
         self._capacity = capacity
         self._isolation = isolation
         self._pool: Pool
@@ -91,7 +97,7 @@ class Worker:
         self._late_answers = LateAnswers()
         self._node_lost_s = float("-inf")
         self._node_loss = NodeLoss(broker, self._on_node_loss)
-        self._live_workers = 1
+        self._fleet = register.Fleet(1, frozenset(self._families))
         #: of a request for which no sandbox starts, since the last heartbeat
         self._longest_wait_s = 0.0
         self._versions: dict[str, FunctionVersion] = {}
@@ -133,6 +139,8 @@ class Worker:
             for tag in self._placement_tags:
                 with contextlib.suppress(HearthError):
                     await self._placements.channel.cancel(tag)
+            with contextlib.suppress(HearthError):
+                await self._stand_ins.close()
         for delivery in self._pool.take_waiting():
             await self.hand_back(delivery)
         until_s = time.monotonic() + LONGEST_RUN_S
@@ -166,9 +174,11 @@ class Worker:
         on_placement = functools.partial(self._on_placement, lane)
         queues = [await topology.declare_placement(lane.channel, family, wait_ms) for family in self._families]
         queues.append(await topology.declare_worker(lane.channel, self.id))
+        on_cancel = functools.partial(self._close, lane)
         for queue in queues:
-            tag = await lane.channel.consume(queue, on_placement, on_cancel=functools.partial(self._close, lane))
-            self._placement_tags.append(tag)
+            self._placement_tags.append(await lane.channel.consume(queue, on_placement, on_cancel=on_cancel))
+        await self._stand_ins.open(lane, on_placement, on_cancel)
+        await self._stand_ins.follow(self._fleet.families)
         return lane.channel
 
     def _close(self, lane: Lane) -> None:
@@ -421,7 +431,7 @@ class Worker:
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "isolation": self._isolation,
-            "families": ",".join(self._families),
+            **self._offer,
             "capacity": pool.capacity,
             "sandboxes": sum(1 for _ in pool.members()),
             "busy": pool.busy,
@@ -435,9 +445,25 @@ class Worker:
         }
         self._longest_wait_s = 0.0
         try:
-            self._live_workers = await register.heartbeat(self._stores.coordination, self.id, pool.held(), figures)
+            self._fleet = await register.heartbeat(
+                self._stores.coordination, self.id, pool.held(), figures, self._families
+            )
         except Unavailable as exc:
             log.warning("heartbeat failed", extra={"action": "heartbeat_failed", "reason": str(exc)})
+        await self._yield_to_exact()
+
+    async def _yield_to_exact(self) -> None:
+        """What we stand in for belongs to whoever has it installed, our sandboxes' work too."""
+        if self._pool.draining:
+            return
+        for key, pool in list(self._pool.versions.items()):
+            family = pool.version.family
+            if family in self._stand_ins.served and family in self._fleet.families and not pool.retired:
+                self._pool.retire_version(key)
+        try:
+            await self._stand_ins.follow(self._fleet.families)
+        except HearthError as exc:
+            log.warning("placements not followed", extra={"action": "follow_failed", "reason": str(exc)})
 
     async def _watch(self) -> None:
         """While requests wait: answer those that waited too long, offer others to idle sandboxes elsewhere."""
@@ -460,7 +486,7 @@ class Worker:
             delivery.answer(InvocationResult(Outcome.THROTTLED, detail="ConcurrentInvocationLimitExceeded"))
         elif time.monotonic() < self._node_lost_s + ELECTION_S:
             return  # publishes to a queue without a leader are stuck for long; a sandbox here may be free before
-        elif self._live_workers > 1 and held_s > placement.offer_after_s(waited_s - held_s):
+        elif self._fleet.workers > 1 and held_s > placement.offer_after_s(waited_s - held_s):
             version_pool.waiting.remove(delivery)
             # a task: while a broker node dies the confirm may be long in coming, and others wait here
             self._tasks.create_task(self.hand_back(delivery), name="offer-back")

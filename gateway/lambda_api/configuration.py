@@ -19,6 +19,7 @@ from gateway.protocols.validate import detected, problem
 from hearth.credentials import EnvironmentCipher
 from hearth.errors import InvalidParameterValue, ValidationFailed
 from hearth.model.function import FunctionVersion
+from hearth.model.runtime import CREATABLE, NEWER
 from hearth.store.functions import FunctionRecord
 
 MAX_ENVIRONMENT_BYTES = 4096
@@ -30,17 +31,6 @@ EGRESS_TAG = "hearth:egress"
 EGRESS = ("open", "platform", "off")
 
 # fmt: off
-#: in AWS's order
-RUNTIMES = (
-    "nodejs20.x", "python3.14", "provided.al2023", "python3.12", "python3.13", "nodejs24.x",
-    "nodejs22.x", "java25", "python3.10", "python3.11", "java21", "ruby3.3", "ruby3.4", "ruby3.2",
-    "python3.8", "python3.9", "java17", "nodejs16.x", "dotnet10", "dotnet8", "java11", "dotnet6",
-    "nodejs18.x", "provided.al2", "java8.al2",
-)
-#: newer than AWS's own message
-_NEWER_RUNTIMES = frozenset((
-    "nodejs26.x", "python3.15", "ruby4.0", "java8.al2023", "java11.al2023", "java17.al2023",
-))
 DEPRECATED_RUNTIMES = frozenset((
     "nodejs", "nodejs4.3", "nodejs4.3-edge", "nodejs6.10", "nodejs8.10", "nodejs10.x", "nodejs12.x",
     "nodejs14.x", "python2.7", "python3.6", "python3.7", "go1.x", "java8", "ruby2.5", "ruby2.7",
@@ -237,7 +227,7 @@ def _check_layers(layers: list[str]) -> None:
 
 
 def _check_runtime(runtime: str) -> None:
-    if runtime in RUNTIMES or runtime in _NEWER_RUNTIMES:
+    if runtime in CREATABLE or runtime in NEWER:
         return
     if runtime in DEPRECATED_RUNTIMES:
         raise InvalidParameterValue(
@@ -246,5 +236,5 @@ def _check_runtime(runtime: str) -> None:
         )
     raise InvalidParameterValue(
         f"Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: "
-        f"[{', '.join(RUNTIMES)}] or be a valid ARN"
+        f"[{', '.join(CREATABLE)}] or be a valid ARN"
     )

@@ -15,6 +15,7 @@ from gateway.call import Call
 from gateway.lambda_api import configuration, layers
 from gateway.lambda_api.code_package import check_package, check_zipped_size, fetch_from_s3
 from gateway.lambda_api.names import find, function_ref, not_found
+from gateway.lambda_api.runtime_notice import warn_of_runtime
 from hearth import links
 from hearth.arn import LATEST
 from hearth.clock import now_ms
@@ -58,6 +59,7 @@ async def create_function(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     if not await backends.functions.create(record):
         raise taken
     await backends.settler.announce(record)
+    await warn_of_runtime(call, version.runtime)
     return configuration.answer(record, backends.cipher)
 
 
@@ -102,6 +104,8 @@ async def update_function_configuration(call: Call, given: dict[str, Any]) -> di
     configuration.check(given)
     old, _ = await find(call, {"FunctionName": ref.name})
     _refuse_conflicts(old, given)
+    if given.get("Runtime", old.version.runtime) != old.version.runtime:
+        await warn_of_runtime(call, given["Runtime"])
     return await _replace(call, old, await _apply(call, old, given))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import pika
 from pika.channel import Channel as PikaChannel
@@ -15,19 +15,20 @@ from pika.channel import Channel as PikaChannel
 from hearth.broker import envelope, topology
 from hearth.broker.connection import Broker, Channel
 from hearth.model.invocation import InvocationResult, Outcome
+from hearth.model.runtime import fleet_offer
 
 log = logging.getLogger(__name__)
 
 NO_WORKER = "No worker is running. Start one with `hearth up`."
-NO_RUNTIME = "No worker offers the runtime {family}."
+NO_RUNTIME = "No worker offers the runtime {family}. `hearth runtimes` lists what this fleet runs."
 
 
 class UnplacedAnswers:
-    """`live_workers`: how many workers' heartbeats are current."""
+    """`living`: the workers whose heartbeats are current, id -> figures (see hearth.model.runtime.fleet_offer)."""
 
-    def __init__(self, broker: Broker, live_workers: Callable[[], Awaitable[int]]) -> None:
+    def __init__(self, broker: Broker, living: Callable[[], Awaitable[Mapping[str, Mapping[str, str]]]]) -> None:
         self._broker = broker
-        self._live_workers = live_workers
+        self._living = living
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -59,13 +60,13 @@ class UnplacedAnswers:
         task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, channel: PikaChannel, tag: int, properties: pika.BasicProperties, *, expired: bool) -> None:
-        workers = await self._live_workers()
-        if workers == 0:
+        workers = await self._living()
+        family = (properties.headers or {}).get("family", "?")
+        if not workers:
             result = InvocationResult(Outcome.UNAVAILABLE, detail=NO_WORKER)
-        elif expired:
+        elif expired and family in fleet_offer(workers.values()):
             result = InvocationResult(Outcome.THROTTLED, detail="ConcurrentInvocationLimitExceeded")
-        else:
-            family = (properties.headers or {}).get("family", "?")
+        else:  # a queue of it may be left of a worker that had it
             result = InvocationResult(Outcome.UNAVAILABLE, detail=NO_RUNTIME.format(family=family))
         if not channel.is_open:
             return  # the broker gives the message to another gateway

@@ -48,6 +48,8 @@ class Answer:
 class Client:
     def __init__(self, found: Access) -> None:
         self._access = found
+        #: what the gateway wants the user to know of what it did
+        self.notices: list[str] = []
         session = botocore.session.get_session()
         options: dict[str, Any] = {
             "endpoint_url": found.endpoint,
@@ -165,7 +167,7 @@ class Client:
 
     def _call(self, operation: Any, **parameters: Any) -> Any:
         try:
-            return operation(**parameters)
+            answer = operation(**parameters)
         except ClientError as exc:
             error = exc.response.get("Error", {})
             code = error.get("Code", "")
@@ -176,3 +178,6 @@ class Client:
             raise ApiFailed("No access key. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.") from exc
         except BotoCoreError as exc:
             raise ApiFailed(str(exc)) from exc
+        if notice := answer["ResponseMetadata"]["HTTPHeaders"].get("x-hearth-warning"):
+            self.notices.append(notice)
+        return answer

@@ -76,6 +76,8 @@ def deploy(
             else:
                 wanted = configuration.pop("Runtime", None) or client.newest_runtime(settings)
                 result = client.create(package, name=function, runtime=wanted, **configuration)
+    for notice in client.notices:
+        talk.print(f"[yellow]warning[/] {notice}")
     if json:
         return print_json(_plain(result))
     talk.print(f"{'updated' if there else 'created'} {function}: {result['Handler']} on {result['Runtime']}")

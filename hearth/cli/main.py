@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hearth.cli import alive, bill, config, doctor, events, function, platform, serve, worker
+from hearth.cli import alive, bill, config, doctor, events, function, platform, runtimes, serve, worker
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,5 +44,6 @@ for panel, commands in _COMMANDS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
 app.command("list", rich_help_panel="Functions")(function.list_functions)
+app.add_typer(runtimes.app, name="runtimes", rich_help_panel="The platform")
 app.add_typer(serve.app, name="serve", rich_help_panel="The platform")
 app.command(rich_help_panel="The platform")(alive.alive)

@@ -121,8 +121,8 @@ class Up:
         with self._steps.step("runtimes", "preparing the runtimes of this host") as step:
             await runtimes.prepare(settings, step.progress)
             families = sorted(runtimes.installed(settings))
-            if not families:
-                raise StartFailed("No runtime could be prepared; see the lines above. Needed: Python >= 3.9 and pip.")
+            if not any(family.startswith("python") for family in families):  # the example's language
+                raise StartFailed("No Python could be prepared; see the lines above. Needed: Python >= 3.9 and pip.")
             step.result = ", ".join(families)
 
     def _choose_ports(self, settings: Settings) -> Settings:

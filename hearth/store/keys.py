@@ -18,6 +18,7 @@ state
 coordination (may be lost at any time)
     hearth:workers                      zset    worker id -> expiry, epoch ms (heartbeat)
     hearth:worker:ID                    hash    its figures: sandboxes, busy, waiting, cold_starts, ...
+    hearth:families                     zset    runtime family that a living worker has installed -> expiry, epoch ms
     hearth:born                         string  since when this server knows its workers, epoch ms
     hearth:gateways                     zset    gateway id -> expiry, epoch ms
     hearth:ack:CHANGE                   set     gateways that have taken a change in
@@ -33,6 +34,7 @@ coordination (may be lost at any time)
 from __future__ import annotations
 
 WORKERS = "hearth:workers"
+FAMILIES = "hearth:families"
 BORN = "hearth:born"
 GATEWAYS = "hearth:gateways"
 FUNCTIONS_EPOCH = "hearth:functions:epoch"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.exceptions import RedisError
 
@@ -25,8 +25,17 @@ class HeldSlot:
     idle_since_ms: int
 
 
-async def heartbeat(store: Store, worker_id: str, held: Iterable[HeldSlot], figures: dict[str, int | str]) -> int:
-    """Renew the worker's leases and report its figures; returns how many workers live (this one included)."""
+class Fleet(NamedTuple):
+    """What a heartbeat learns: how many workers live (this one included), and the families installed among them."""
+
+    workers: int
+    families: frozenset[str]
+
+
+async def heartbeat(
+    store: Store, worker_id: str, held: Iterable[HeldSlot], figures: dict[str, int | str], families: Iterable[str]
+) -> Fleet:
+    """Renew the worker's leases, report its figures and the families that it has installed."""
     now = now_ms()
     expiry = now + TTL_MS
     slots: dict[str, dict[str, int]] = {}
@@ -47,13 +56,17 @@ async def heartbeat(store: Store, worker_id: str, held: Iterable[HeldSlot], figu
     pipe.hset(keys.worker(worker_id), mapping=figures)  # type: ignore[arg-type]
     pipe.pexpire(keys.worker(worker_id), TTL_MS)
     pipe.set(keys.BORN, now, nx=True)
+    pipe.zadd(keys.FAMILIES, dict.fromkeys(families, expiry))
     for key, members in [*slots.items(), *idle.items()]:
         pipe.zadd(key, members)
     for key, names in busy.items():
         pipe.zrem(key, *names)
+    pipe.zremrangebyscore(keys.FAMILIES, "-inf", now)
+    pipe.zrange(keys.FAMILIES, 0, -1)
     pipe.zcard(keys.WORKERS)
     try:
-        return int((await pipe.execute())[-1])
+        *_, installed, workers = await pipe.execute()
+        return Fleet(int(workers), frozenset(family.decode() for family in installed))
     except RedisError as exc:
         raise Unavailable(f"coordination did not answer: {exc}") from exc
 

@@ -178,12 +178,13 @@ async def test_unanswered_request_ends_at_its_deadline(broker: Broker, invoker: 
 async def test_request_that_waited_too_long_for_room_is_answered(
     broker: Broker, invoker: BrokerInvoker, workers: int, outcome: Outcome
 ) -> None:
-    async def live() -> int:
-        return workers
+    family = uuid.uuid4().hex
+
+    async def live() -> dict[str, dict[str, str]]:
+        return {f"worker-{index}": {"families": f"python3.11,{family}"} for index in range(workers)}
 
     answers = UnplacedAnswers(broker, live)
     await answers.start()
-    family = uuid.uuid4().hex
     channel = await broker.channel()
     await topology.declare_placement(channel, family, 100)
     result = await invoker.invoke(an_invocation(family), deadline=Deadline.after(5))
@@ -192,8 +193,8 @@ async def test_request_that_waited_too_long_for_room_is_answered(
 
 
 async def test_request_for_a_runtime_that_no_worker_offers_says_so(broker: Broker, invoker: BrokerInvoker) -> None:
-    async def live() -> int:
-        return 1
+    async def live() -> dict[str, dict[str, str]]:
+        return {"worker": {"families": "python3.11"}}
 
     answers = UnplacedAnswers(broker, live)
     await answers.start()

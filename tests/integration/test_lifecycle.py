@@ -17,8 +17,8 @@ import pytest
 from hearth.model.invocation import Outcome
 from hearth.settings import Settings
 from tests.support.lab import HANDLER, Lab, a_lab, error, installed_runtime, invocation, until
-from workers import runtimes
 from workers.runtimes import Runtime
+from workers.runtimes.python import Python
 from workers.sandbox.state import SandboxState
 from workers.sandbox.supervisor import Mount, SpawnFailed, Supervisor
 
@@ -73,7 +73,7 @@ async def test_the_environment_is_the_platforms_and_the_customers(lab: Lab) -> N
 
 
 async def test_every_installed_python_answers(lab: Lab, data_dir: Path) -> None:
-    for family, runtime in runtimes.installed(Settings(data=data_dir)).items():
+    for family, runtime in Python().installed(Settings(data=data_dir).runtimes_dir).items():
         lab.runtime = runtime
         sandbox = await lab.ready("import sys, boto3\ndef handler(e, c): return 'python%d.%d' % sys.version_info[:2]\n")
         assert json.loads((await sandbox.invoke(invocation())).payload) == family

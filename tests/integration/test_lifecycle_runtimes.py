@@ -11,7 +11,7 @@ import pytest
 
 from hearth.settings import Settings
 from workers import runtimes
-from workers.runtimes import python
+from workers.runtimes import java, language, nodejs, python
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def only_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_the_python_we_run_on_is_found_at_its_real_place() -> None:
-    found = await python.find_interpreters()
+    found = await python.Python().find()
     ours = found[f"python{sys.version_info.major}.{sys.version_info.minor}"]
     assert Path(ours.executable).parent.parent == Path(ours.prefix)
     assert ".venv" not in ours.executable
@@ -34,16 +34,17 @@ async def test_what_is_prepared_is_not_prepared_again(data_dir: Path) -> None:
     said: list[str] = []
     await runtimes.prepare(settings, said.append)
     assert said == []
-    assert set(runtimes.installed(settings)) == set(await python.find_interpreters())
+    for one in (python.Python(), nodejs.Nodejs(), java.Java()):
+        assert set(one.installed(settings.runtimes_dir)) >= set(await one.find())
 
 
 @pytest.mark.usefixtures("only_the_client")
 async def test_an_interpreter_without_pip_gets_its_client_from_ours(tmp_path: Path) -> None:
-    *_, other = (await python.find_interpreters()).values()
-    await python._install(replace(other, has_pip=False), tmp_path / other.family)
-    runtime = python.installed(tmp_path)[other.family]
+    *_, other = (await python.Python().find()).values()
+    await python.Python()._install(replace(other, has_pip=False), tmp_path / other.family)
+    runtime = python.Python().installed(tmp_path)[other.family]
     assert runtime.command("app.handler")[1:] == ("/var/runtime/bootstrap.py", "app.handler")
-    assert await python._run((other.executable, "-c", _IMPORT.format(tmp_path / other.family)), 30) == "ok\n"
+    assert await language.run((other.executable, "-c", _IMPORT.format(tmp_path / other.family)), 30) == "ok\n"
     assert oct((tmp_path / other.family).stat().st_mode)[-3:] == "755"
 
 
@@ -52,9 +53,9 @@ async def test_a_version_that_fails_is_left_out_and_leaves_nothing(
 ) -> None:
     monkeypatch.setattr(python, "PACKAGES", (f"{tmp_path}/absent.whl",))
     said: list[str] = []
-    await python.prepare(tmp_path, said.append)
-    assert sum("is left out" in text for text in said) == len(await python.find_interpreters())
-    assert (python.installed(tmp_path), os.listdir(tmp_path)) == ({}, [])
+    await python.Python().prepare(tmp_path, said.append)
+    assert sum("is left out" in text for text in said) == len(await python.Python().find())
+    assert (python.Python().installed(tmp_path), os.listdir(tmp_path)) == ({}, [])
 
 
 _IMPORT = "import sys; sys.path.insert(0, '{}'); import awslambdaric.bootstrap; print('ok')"

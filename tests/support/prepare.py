@@ -1,17 +1,22 @@
-"""`python -m tests.support.prepare`: what tests with servers and sandboxes need, with progress on the terminal."""
+"""`python -m tests.support.prepare`: what tests with servers and sandboxes need, with progress on the terminal.
+
+System packages, the runtimes of this host, and the functions that need a compiler (Rust's takes minutes, once).
+"""
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 import time
 
 from hearth.embedded import packages
 from hearth.embedded.process import StartFailed
 from hearth.settings import Settings
-from tests.support import places
+from tests.support import places, runtime_packages
 from tests.support.compose import compose_command
 from workers import runtimes
+from workers.runtimes.mono import Mono
 
 
 async def prepare() -> None:
@@ -22,7 +27,13 @@ async def prepare() -> None:
         if left:
             tell(f"goes on without {', '.join(left)}: tests that need it are skipped")
         await ensure_compose()
+        await ensure_mono()
         await runtimes.prepare(settings, tell)
+    for language in runtime_packages.BUILDS:
+        try:
+            await asyncio.to_thread(runtime_packages.package, language, tell)
+        except runtime_packages.Unbuildable as exc:
+            tell(f"no function in {language}: {exc}")
 
 
 async def ensure_compose() -> None:
@@ -32,6 +43,15 @@ async def ensure_compose() -> None:
             await packages.install(["docker-compose"], tell)
         except StartFailed as exc:
             tell(f"goes on without Compose: {exc}")
+
+
+async def ensure_mono() -> None:
+    """The one language of ours that few hosts have, and that is small."""
+    if shutil.which("mcs") is None and packages.can_install():
+        try:
+            await packages.install(list(Mono().packages("mono")), tell)
+        except StartFailed as exc:
+            tell(f"goes on without Mono: {exc}")
 
 
 def tell(text: str) -> None:

@@ -17,9 +17,11 @@ from workers.lifecycle.endings import INIT_TIMED_OUT, SHUT_DOWN
 from workers.lifecycle.environment import sandbox_environment
 from workers.lifecycle.log_lines import Phase
 from workers.lifecycle.shutdown import kill, say_goodbye
+from workers.runtimes.runtime import InvalidEntrypoint
 from workers.sandbox import init_process
 from workers.sandbox.extensions import Extensions, external_names
 from workers.sandbox.init_process import InitProcess
+from workers.sandbox.isolation.command import CODE_TARGET
 from workers.sandbox.runtime_api import Ending, InitError, RuntimeApi, serve
 from workers.sandbox.state import SandboxState
 from workers.sandbox.supervisor import Egress, Mount, SandboxSpec
@@ -98,6 +100,8 @@ async def _start(sandbox: Sandbox, phase: Phase, limit_s: float) -> Failure | No
     except TimeoutError:
         api.end(INIT_TIMED_OUT)
         return INIT_TIMED_OUT
+    except InvalidEntrypoint as exc:
+        return Ending("Runtime.InvalidEntrypoint", str(exc))
     finally:
         sandbox.start_ended.set()
 
@@ -117,18 +121,21 @@ async def _start_extensions(api: RuntimeApi, link: InitProcess, names: tuple[str
 def _spec(sandbox: Sandbox, *, with_extensions: bool) -> SandboxSpec:
     version, runtime = sandbox.version, sandbox.runtime
     credentials = sandbox.services.environment(version, sandbox.id)
-    command, mounts = runtime.command(version.handler), runtime.mounts
+    environment = sandbox_environment(
+        version, runtime.environment(), credentials, log_group=sandbox.log.key.group, log_stream=sandbox.log.stream
+    )
+    mounts = runtime.mounts
     if sandbox.layers_dir is not None:
         mounts += (Mount(sandbox.layers_dir, "/opt"),)
+    shown = (*mounts, Mount(sandbox.code_dir, CODE_TARGET))
+    command = runtime.command(version.handler, memory_mb=version.memory_mb, mounts=shown, environment=environment)
     if with_extensions:
         command, more = init_process.command(command)
         mounts += more
     return SandboxSpec(
         sandbox_id=sandbox.id,
         command=command,
-        environment=sandbox_environment(
-            version, runtime.environment(), credentials, log_group=sandbox.log.key.group, log_stream=sandbox.log.stream
-        ),
+        environment=environment,
         code_dir=sandbox.code_dir,
         mounts=mounts,
         memory_mb=version.memory_mb,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hearth.model.invocation import Invocation
+from hearth.model.runtime import substitution
 from workers.lifecycle import records
 from workers.lifecycle.log_lines import Ended, Phase
 
@@ -27,6 +28,9 @@ def init_start(sandbox: Sandbox, phase: Phase) -> None:
     if not sandbox.init_announced:
         sandbox.init_announced = True
         sandbox.log.platform(sandbox.lines.init_start(runtime, level, t_ms))
+        if sandbox.runtime.stands_for:
+            text = substitution(sandbox.runtime.stands_for, sandbox.runtime.family)
+            sandbox.log.platform(f"WARNING {text}\n")
     _emit(sandbox, "initStart", lambda: records.init_start(sandbox.version, runtime, level, phase), t_ms)
 
 

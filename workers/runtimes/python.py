@@ -1,51 +1,34 @@
-"""Python: interpreters found on this host, each with AWS's runtime client and boto3 in a directory of its own.
-
-<runtimes dir>/python3.x/ holds what pip installed, for /var/runtime, the bootstrap script that starts it, and
-`hearth-runtime.json`, written last of all. A directory is made beside its place and renamed into it, so there is never
-half a runtime.
-"""
+"""Python: interpreters found on this host, each with AWS's runtime client and boto3 in a directory of its own."""
 
 from __future__ import annotations
 
-import asyncio
 import glob
 import json
-import logging
 import os
-import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
-from importlib import resources
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
+from workers.runtimes.language import Found, Language, better, numbers, run, seat
 from workers.runtimes.runtime import Runtime
 from workers.sandbox.supervisor import Mount
 
-log = logging.getLogger(__name__)
-
 PACKAGES = ("awslambdaric>=3", "boto3")
 OLDEST = (3, 9)
-_MANIFEST = "hearth-runtime.json"
-_BOOTSTRAP = "bootstrap.py"
 _PROBE = (
     "import sys, json, importlib.util as u;"
     "print(json.dumps([list(sys.version_info[:3]), sys.base_prefix, u.find_spec('pip') is not None]))"
 )
 _PROBE_S = 20.0
 _PIP_S = 300.0
-#: installations at once: pip mostly waits for the network
-_INSTALLS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Interpreter:
-    """version: of the host's interpreter, `3.11.7`. executable: its real place, not a shim or a virtual environment."""
+class Interpreter(Found):
+    """executable: not a virtual environment's."""
 
-    version: str
-    prefix: str
-    executable: str
     has_pip: bool
 
     @property
@@ -53,55 +36,38 @@ class Interpreter:
         return "python" + self.version.rpartition(".")[0]
 
 
-async def prepare(directory: Path, progress: Callable[[str], None]) -> None:
-    at_once = asyncio.Semaphore(_INSTALLS)
-    async with asyncio.TaskGroup() as group:
-        for interpreter in (await find_interpreters()).values():
-            group.create_task(_prepare_one(interpreter, directory / interpreter.family, at_once, progress))
+class Python(Language[Interpreter]):
+    name = "python"
+    title = "Python"
+    found_type = Interpreter
+    bootstrap: ClassVar[Mapping[str, str]] = {"python.py": "bootstrap.py"}
 
+    def packages(self, name: str) -> tuple[str, ...]:
+        return ("python3-pip", name if name != self.name else "python3")
 
-async def _prepare_one(
-    interpreter: Interpreter, target: Path, at_once: asyncio.Semaphore, progress: Callable[[str], None]
-) -> None:
-    async with at_once:
-        if _read_manifest(target) == interpreter:
-            _place_bootstrap(target)
-            return
-        progress(f"installing the runtime client for Python {interpreter.version}")
-        try:
-            await _install(interpreter, target)
-        except (OSError, TimeoutError, RuntimeError) as exc:
-            if _read_manifest(target) == interpreter:
-                return  # another process was faster
-            reason = str(exc) or "timed out"
-            log.warning(
-                "runtime left out",
-                extra={"action": "runtime_failed", "runtime": interpreter.family, "reason": reason},
-            )
-            progress(f"Python {interpreter.version} is left out: {reason}")
+    async def find(self) -> dict[str, Interpreter]:
+        found: dict[str, Interpreter] = {}
+        for path in _candidates():
+            interpreter = await _probe(path)
+            if interpreter is not None and better(interpreter, found.get(interpreter.family)):
+                found[interpreter.family] = interpreter
+        return dict(sorted(found.items(), key=lambda item: numbers(item[1].version)))
 
+    async def install(self, found: Interpreter, directory: Path) -> None:
+        await run((*_pip(found), "--target", str(directory), *PACKAGES), _PIP_S)
+        if not found.has_pip:
+            # What our own pip has compiled is for our own version.
+            await run((found.executable, "-m", "compileall", "-q", str(directory)), _PIP_S)
 
-def installed(directory: Path) -> dict[str, Runtime]:
-    found = {}
-    for manifest in sorted(directory.glob(f"*/{_MANIFEST}")):
-        interpreter = _read_manifest(manifest.parent)
-        usable = (manifest.parent / _BOOTSTRAP).exists()
-        if interpreter is not None and usable and os.access(interpreter.executable, os.X_OK):
-            found[interpreter.family] = _runtime(interpreter, manifest.parent)
-    return found
-
-
-async def find_interpreters() -> dict[str, Interpreter]:
-    """By family. Of several of one family the system's comes first: it needs no mount of its own."""
-    found: dict[str, Interpreter] = {}
-    for path in _candidates():
-        interpreter = await _probe(path)
-        if interpreter is None:
-            continue
-        known = found.get(interpreter.family)
-        if known is None or (_below_usr(interpreter) and not _below_usr(known)):
-            found[interpreter.family] = interpreter
-    return dict(sorted(found.items(), key=lambda item: _numbers(item[1].version)))
+    def runtimes(self, family: str, found: Interpreter, directory: Path) -> Iterable[Runtime]:
+        mounts, executable = seat(found)
+        yield Runtime(
+            family,
+            f"python:{found.version}",
+            (executable, "/var/runtime/bootstrap.py"),
+            (Mount(directory, "/var/runtime"), *mounts),
+            {"PYTHONPATH": "/var/runtime"},
+        )
 
 
 def _candidates() -> Iterable[str]:
@@ -123,7 +89,7 @@ def _candidates() -> Iterable[str]:
 async def _probe(path: str) -> Interpreter | None:
     """None: it does not run, or is too old."""
     try:
-        output = await _run((path, "-E", "-c", _PROBE), _PROBE_S)
+        output = await run((path, "-E", "-c", _PROBE), _PROBE_S)
         version, prefix, has_pip = json.loads(output)
     except (OSError, TimeoutError, RuntimeError, ValueError):
         return None
@@ -135,39 +101,6 @@ async def _probe(path: str) -> Interpreter | None:
     return Interpreter(".".join(map(str, version)), prefix, str(executable), has_pip)
 
 
-async def _install(interpreter: Interpreter, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        await _run((*_pip(interpreter), "--target", str(building), *PACKAGES), _PIP_S)
-        if not interpreter.has_pip:
-            # What our own pip has compiled is for our own version.
-            await _run((interpreter.executable, "-m", "compileall", "-q", str(building)), _PIP_S)
-        await asyncio.to_thread(_move_into_place, interpreter, building, target)
-    finally:
-        for leftover in (building, Path(f"{building}.old")):
-            await asyncio.to_thread(shutil.rmtree, leftover, ignore_errors=True)
-
-
-def _move_into_place(interpreter: Interpreter, building: Path, target: Path) -> None:
-    building.chmod(0o755)
-    _place_bootstrap(building)
-    (building / _MANIFEST).write_text(json.dumps(asdict(interpreter)))
-    if target.exists():
-        os.rename(target, f"{building}.old")
-    os.rename(building, target)
-
-
-def _place_bootstrap(directory: Path) -> None:
-    """This release's, also into a directory that an older one has made."""
-    source = resources.files("workers.sandbox.bootstrap").joinpath("python.py").read_bytes()
-    place = directory / _BOOTSTRAP
-    if not place.exists() or place.read_bytes() != source:
-        fresh = directory / f".{_BOOTSTRAP}-{os.getpid()}"
-        fresh.write_bytes(source)
-        fresh.rename(place)
-
-
 def _pip(interpreter: Interpreter) -> tuple[str, ...]:
     options = ("install", "--quiet", "--disable-pip-version-check", "--no-input", "--only-binary=:all:")
     if interpreter.has_pip:
@@ -175,51 +108,3 @@ def _pip(interpreter: Interpreter) -> tuple[str, ...]:
     # Our own pip can install for another version.
     release = interpreter.version.rpartition(".")[0]
     return (sys.executable, "-m", "pip", *options, "--python-version", release, "--implementation", "cp")
-
-
-def _runtime(interpreter: Interpreter, directory: Path) -> Runtime:
-    mounts: tuple[Mount, ...] = (Mount(directory, "/var/runtime"),)
-    executable = interpreter.executable
-    if not _below_usr(interpreter):
-        mounts += (Mount(Path(interpreter.prefix), "/var/lang"),)
-        executable = f"/var/lang/bin/{interpreter.family}"
-    return Runtime(
-        interpreter.family,
-        f"python:{interpreter.version}",
-        (executable, f"/var/runtime/{_BOOTSTRAP}"),
-        mounts,
-        {"PYTHONPATH": "/var/runtime"},
-    )
-
-
-def _below_usr(interpreter: Interpreter) -> bool:
-    return interpreter.prefix == "/usr" or interpreter.prefix.startswith("/usr/")
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")))
-
-
-def _read_manifest(directory: Path) -> Interpreter | None:
-    try:
-        return Interpreter(**json.loads((directory / _MANIFEST).read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-async def _run(command: tuple[str, ...], limit_s: float) -> str:
-    """Standard output. Raises RuntimeError with the last line of stderr if it fails; never leaves it running."""
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        async with asyncio.timeout(limit_s):
-            output, errors = await process.communicate()
-    except BaseException:
-        process.kill()
-        await process.wait()
-        raise
-    if process.returncode:
-        lines = errors.decode(errors="replace").strip().splitlines() or [f"exit status {process.returncode}"]
-        raise RuntimeError(lines[-1])
-    return output.decode()

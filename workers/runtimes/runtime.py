@@ -2,25 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
 from workers.sandbox.supervisor import Mount
+
+#: a program that starts the runtime in its place, with the runtime's command as arguments (not of `provided`)
+_WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
+
+
+class InvalidEntrypoint(Exception):
+    """The package has no program to start. The text is AWS's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """family: the Lambda runtime id. version: the text of INIT_START, `python:3.11.7`. Paths are as seen inside."""
+    """family: the Lambda runtime id. version: the text of INIT_START, `python:3.11.7`. Paths are as seen inside.
+
+    launch: the command before the handler; `{heap_mb}` in it becomes `heap_share` of the function's memory.
+    entries: instead of a command, programs of the package or its layers; the first that is there is started.
+    stands_for: the family in whose place it is offered, "" for its own; `family` is what is installed.
+    """
 
     family: str
     version: str
-    launch: tuple[str, ...]
+    launch: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
     #: variables that the customer may override
     defaults: Mapping[str, str] = field(default_factory=dict)
+    entries: tuple[str, ...] = ()
+    heap_share: float = 0.85
+    stands_for: str = ""
 
-    def command(self, handler: str) -> tuple[str, ...]:
-        return (*self.launch, handler)
+    def command(
+        self,
+        handler: str,
+        *,
+        memory_mb: int = 128,
+        mounts: Iterable[Mount] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> tuple[str, ...]:
+        """mounts: all that the sandbox will show, code and layers included. Raises InvalidEntrypoint."""
+        if self.entries:
+            return (entry_point(self.entries, mounts),)
+        heap_mb = str(int(memory_mb * self.heap_share))
+        words = (*(word.replace("{heap_mb}", heap_mb) for word in self.launch), handler)
+        wrapper = (environment or {}).get(_WRAPPER)
+        return (wrapper, *words) if wrapper else words
 
     def environment(self) -> dict[str, str]:
         return dict(self.defaults)
+
+
+def entry_point(entries: Iterable[str], mounts: Iterable[Mount]) -> str:
+    """The first of these inside paths that a mount has. Raises InvalidEntrypoint in the words of AWS's sandbox."""
+    shown = list(mounts)
+    for entry in entries:
+        for mount in shown:
+            if PurePosixPath(entry).is_relative_to(mount.target):
+                place = mount.source / PurePosixPath(entry).relative_to(mount.target)
+                if place.is_file():
+                    return _executable(entry, place)
+    raise InvalidEntrypoint(f"Couldn't find valid bootstrap(s): [{' '.join(entries)}]")
+
+
+def _executable(entry: str, place: Path) -> str:
+    # Not os.access: root may execute whatever has any x bit, the function's user needs the one for others.
+    if os.stat(place).st_mode & 0o001:
+        return entry
+    raise InvalidEntrypoint(f"fork/exec {entry}: permission denied")

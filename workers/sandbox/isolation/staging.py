@@ -27,7 +27,7 @@ _SHARED_ETC = (
     *("ld.so.cache", "localtime", "mime.types", "alternatives", "ssl/certs", "ssl/openssl.cnf"),
     *("pki/tls/certs", "pki/tls/openssl.cnf", "pki/ca-trust/extracted", "pki/java", "crypto-policies", "dotnet"),
 )
-_SHARED_ETC_PATTERNS = ("java*", "ssl/java")
+_SHARED_ETC_PATTERNS = ("java*", "ssl/java", "mono")
 _OWN_ETC = {
     "passwd": f"root:x:0:0:root:/:/sbin/nologin\nsbx_user:x:{INSIDE_UID}:{INSIDE_GID}::/tmp:/sbin/nologin\n"
     "nobody:x:65534:65534:nobody:/:/sbin/nologin\n",
