@@ -128,12 +128,6 @@ def test_bad_client_context_is_refused(stack: PlatformStack, echo: str, context:
     assert error["Error"]["Message"] == "Client context must be a valid Base64-encoded JSON object."
 
 
-def test_asynchronous_invocation_is_refused_by_name(stack: PlatformStack, echo: str) -> None:
-    error = refused(stack.client("lambda").invoke, FunctionName=echo, InvocationType="Event")
-
-    assert "Event" in error["Error"]["Message"]
-
-
 def test_runtime_that_no_worker_offers_is_told(stack: PlatformStack) -> None:
     name = stack.deploy(None, ECHO, Runtime="ruby3.3")
     error = refused(stack.client("lambda").invoke, FunctionName=name)
