@@ -65,7 +65,10 @@ def _digest(language: str, source: Source) -> str:
             digest.update(str(path.relative_to(SOURCES)).encode() + b"\0" + path.read_bytes())
     if source.tools:
         flag = "version" if source.tools[0] == "go" else "--version"
-        digest.update(subprocess.run([source.tools[0], flag], capture_output=True, check=True).stdout)
+        version = subprocess.run([source.tools[0], flag], capture_output=True, text=True)
+        if version.returncode:  # rustup's cargo without a toolchain
+            raise Unbuildable(f"{source.tools[0]} does not work: {version.stderr.strip()}")
+        digest.update(version.stdout.encode())
     return digest.hexdigest()[:16]
 
 
