@@ -31,9 +31,12 @@ status: .venv/.ready ## what runs
 
 check: lint types unit ## lint, types, import rules and pure tests: under a minute, no root, no servers
 
+# Tests mostly wait for servers and processes; each process of pytest has servers and a platform of its own.
+TEST_PROCESSES ?= 3
+
 test: .venv/.ready-dev ## every test, with real servers and sandboxes (installs what they need)
 	@$(BIN)/python -m tests.support.prepare
-	@$(PYTEST)
+	@$(PYTEST) -n $(TEST_PROCESSES) --dist loadfile
 
 fmt: .venv/.ready-dev ## format the code
 	@$(BIN)/ruff format .
