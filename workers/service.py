@@ -115,10 +115,11 @@ class Worker:
                 capacity=self._capacity,
                 inits=self._settings.concurrent_inits or 2 * cores,
             )
-            await self._beat()
             self._broker.on_down.append(self._on_down)
             for opening in (self._open_publisher, self._open_placements, self._attach_all):
                 await self._broker.when_up(opening)
+            # Only now: who hears of this worker may send it what it offers.
+            await self._beat()
             await self._node_loss.start()
             control = ControlBus(self._broker)
             await control.start(self._on_change)
