@@ -34,9 +34,9 @@ check: lint types unit ## lint, types, import rules and pure tests: under a minu
 # Tests mostly wait for servers and processes; each process of pytest has servers and a platform of its own.
 TEST_PROCESSES ?= 3
 
-test: .venv/.ready-dev ## every test, with real servers and sandboxes (installs what they need)
+test: .venv/.ready-dev ## every test but `make faults`, with real servers and sandboxes (installs what they need)
 	@$(BIN)/python -m tests.support.prepare
-	@$(PYTEST) -n $(TEST_PROCESSES) --dist loadfile
+	@$(PYTEST) -n $(TEST_PROCESSES) --dist loadfile tests/unit tests/integration tests/load
 
 fmt: .venv/.ready-dev ## format the code
 	@$(BIN)/ruff format .
@@ -57,7 +57,7 @@ integration: .venv/.ready-dev ## tests with real servers and sandboxes
 	@$(BIN)/python -m tests.support.prepare
 	@$(PYTEST) tests/integration
 
-faults: .venv/.ready-dev ## tests that kill processes under load
+faults: .venv/.ready-dev ## tests that kill workers, servers and broker nodes under load: some seven minutes more
 	@$(BIN)/python -m tests.support.prepare
 	@$(PYTEST) tests/faults
 
