@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
@@ -20,9 +19,9 @@ from gateway.backends import Backends, open_backends
 from gateway.call import Call
 from gateway.http import Answer, Request
 from gateway.ids import new_request_id
-from gateway.protocols.query import REQUEST_ID
 from gateway.protocols.service import Service
 from gateway.routes import Route, Router
+from gateway.sending import Receive, Send, send_answer
 from gateway.services import offers
 from hearth import links
 from hearth.errors import ApiError, HearthError, RequestEntityTooLarge, Unavailable, ValidationFailed
@@ -31,8 +30,6 @@ from hearth.settings import Settings
 log = logging.getLogger(__name__)
 
 Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 #: of any request: AWS's limit for CreateFunction, the largest of all operations here
 MAX_REQUEST_BYTES = 70_167_211
@@ -114,7 +111,7 @@ class Gateway:
                 answer = await self._api(request, request_id, receive)
         except Disconnected:
             return
-        await _send(send, answer, request_id, head=request.method == "HEAD")
+        await send_answer(receive, send, answer, request_id, head=request.method == "HEAD")
 
     def _request(self, scope: Scope) -> Request:
         server = scope.get("server")
@@ -229,14 +226,3 @@ async def _body(receive: Receive) -> bytes:
             parts.append(part)
             size += len(part)
     return b"".join(parts)[: MAX_REQUEST_BYTES + 1]
-
-
-async def _send(send: Send, answer: Answer, request_id: str, *, head: bool) -> None:
-    body, identifier = answer.body, request_id.encode()
-    if REQUEST_ID in body and (b"content-type", b"text/xml") in answer.headers:
-        body = body.replace(REQUEST_ID, identifier)
-    answer.headers.append((b"x-amzn-requestid", identifier))
-    if answer.status != 204:
-        answer.headers.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-    await send({"type": "http.response.body", "body": b"" if head else body})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Protocol
 from urllib.parse import unquote, unquote_plus
 
 
@@ -28,6 +30,14 @@ class Request:
         return self._parameters
 
 
+class ByteStream(Protocol):
+    """A body that is sent as it comes; whoever sends it closes it, begun or not."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def aclose(self) -> None: ...
+
+
 @dataclass(slots=True)
 class Answer:
     """Headers in the form ASGI takes; Content-Length and the request id are added where it is sent."""
@@ -35,6 +45,8 @@ class Answer:
     status: int
     body: bytes = b""
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    #: sent in place of `body`
+    stream: ByteStream | None = None
 
 
 def split_query(query: str, *, plus_is_space: bool = False) -> dict[str, list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.call import Operation
-from gateway.lambda_api import functions, invoke
+from gateway.lambda_api import functions, invoke, invoke_stream
 from gateway.logs_api import operations as logs
 from gateway.protocols.service import Service
 from gateway.sts_api import get_caller_identity
@@ -30,6 +30,7 @@ def offers() -> list[Offer]:
                 "GetFunction": functions.get_function,
                 "GetFunctionConfiguration": functions.get_function_configuration,
                 "Invoke": invoke.invoke,
+                "InvokeWithResponseStream": invoke_stream.invoke_with_response_stream,
                 "ListFunctions": functions.list_functions,
                 "UpdateFunctionCode": functions.update_function_code,
                 "UpdateFunctionConfiguration": functions.update_function_configuration,

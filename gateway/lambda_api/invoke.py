@@ -41,8 +41,8 @@ MAX_CLIENT_CONTEXT_BYTES = 3583
 async def invoke(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     ref = function_ref(call, given)
     kind = given.get("InvocationType", "RequestResponse")
-    record = await _runnable(call, ref, kind, given)
-    payload = _payload(given.get("Payload") or b"{}", kind)
+    record = await runnable(call, ref, kind)
+    payload = payload_of(given.get("Payload") or b"{}", kind)
     if kind == "DryRun":
         return {"StatusCode": 204}
     if kind == "Event":
@@ -50,7 +50,7 @@ async def invoke(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     return await _request_response(call, ref, record, given, payload)
 
 
-async def _runnable(call: Call, ref: FunctionRef, kind: str, given: dict[str, Any]) -> FunctionRecord:
+async def runnable(call: Call, ref: FunctionRef, kind: str) -> FunctionRecord:
     """The function, if it may run now."""
     record = await call.backends.cache.get(call.caller.account, call.caller.region, ref.name)
     if record is None or ref.qualifier not in (None, LATEST):
@@ -84,7 +84,7 @@ async def _request_response(
             payload=payload,
             gives_up_at_ms=deadline.epoch_ms(),
             trace_id=trace_id,
-            client_context=_client_context(given.get("ClientContext")),
+            client_context=client_context(given.get("ClientContext")),
             content_type=headers.get("content-type", "application/json"),
             tail=given.get("LogType") == "Tail",
         ),
@@ -117,7 +117,7 @@ async def _event(call: Call, ref: FunctionRef, payload: bytes) -> dict[str, Any]
 
 def _answer(result: InvocationResult, given: dict[str, Any]) -> dict[str, Any]:
     if result.outcome is not Outcome.OK and result.outcome is not Outcome.FUNCTION_ERROR:
-        raise _failure(result)
+        raise failure(result)
     shown: dict[str, Any] = {
         "StatusCode": 200,
         "ExecutedVersion": result.executed_version or LATEST,
@@ -130,7 +130,7 @@ def _answer(result: InvocationResult, given: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def _failure(result: InvocationResult) -> HearthError:
+def failure(result: InvocationResult) -> HearthError:
     match result.outcome:
         case Outcome.THROTTLED:
             return TooManyRequests(result.detail or "ConcurrentInvocationLimitExceeded")
@@ -141,7 +141,7 @@ def _failure(result: InvocationResult) -> HearthError:
     return ServiceError(result.detail or "The platform lost the invocation; it may have run.")
 
 
-def _payload(payload: bytes, kind: str) -> bytes:
+def payload_of(payload: bytes, kind: str) -> bytes:
     limit = MAX_EVENT_BYTES if kind == "Event" else MAX_PAYLOAD_BYTES
     if len(payload) > limit:
         raise RequestEntityTooLarge(
@@ -157,7 +157,7 @@ def _payload(payload: bytes, kind: str) -> bytes:
     return payload
 
 
-def _client_context(given: str | None) -> str:
+def client_context(given: str | None) -> str:
     """Decoded JSON text; empty if none was sent."""
     if not given:
         return ""

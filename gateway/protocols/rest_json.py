@@ -13,6 +13,7 @@ import orjson
 from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
 
 from gateway.http import Answer, Request
+from gateway.protocols import event_stream
 from gateway.protocols.shapes import (
     Decoders,
     Encoders,
@@ -101,20 +102,28 @@ class RestJson:
         payload = shape.serialization.get("payload")
         members = [name for name, member in shape.members.items() if _at(member) is None]
         encode = self._encoders.structure(shape, members)
+        stream_encoder = None
+        if operation.has_event_stream_output:
+            stream_encoder = event_stream.event_encoder(operation.get_event_stream_output(), self._encoders)
 
         def serialise(value: dict[str, Any]) -> Answer:
             code = value.get(status, default) if status else default
-            if payload is not None:
+            stream = None
+            if stream_encoder is not None and payload in value:
+                body, stream = b"", event_stream.EncodedStream(value[payload], stream_encoder)
+            elif payload is not None:
                 body = value.get(payload, b"")
             elif members and code != 204:
                 body = orjson.dumps(encode(value))
             else:
                 body = b""
             sent = [JSON] if body else []
+            if stream is not None:
+                sent.append((b"content-type", event_stream.CONTENT_TYPE))
             for name, wire, text in headers:
                 if value.get(name) is not None:
                     sent.append((wire, text(value[name]).encode()))
-            return Answer(code, body, sent)
+            return Answer(code, body, sent, stream)
 
         return serialise
 
