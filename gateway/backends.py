@@ -14,6 +14,7 @@ from gateway.function_cache import FunctionCache
 from gateway.keys import Keys
 from gateway.settling import Settler
 from gateway.sigv4 import Verifier
+from hearth.aws_clients import AwsClients
 from hearth.blobs import BlobStore
 from hearth.broker.connection import Broker
 from hearth.broker.control import ControlBus
@@ -52,6 +53,7 @@ class Backends:
     verifier: Verifier
     blobs: BlobStore
     logs: LogReader
+    aws: AwsClients
 
 
 @contextlib.asynccontextmanager
@@ -74,6 +76,8 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
         unplaced = UnplacedAnswers(broker, functools.partial(living_workers, stores.coordination))
         stack.push_async_callback(unplaced.close)
         await unplaced.start()
+        aws = AwsClients(settings, secret)
+        stack.callback(aws.close)
         functions = FunctionTable(stores.state)
         cache = FunctionCache(functions)
         settler = Settler(functions, cache, stores.coordination, control)
@@ -95,6 +99,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
             verifier=Verifier(Keys(settings, secret)),
             blobs=BlobStore(settings.blobs_dir),
             logs=LogReader(settings.blobs_dir),
+            aws=aws,
         )
 
 

@@ -46,9 +46,11 @@ class Keys:
         """
         if token is not None and access_key.startswith("ASIA"):
             session, secret = verify_token(self._secret, access_key, token, now_s=now_s)
+            if not session.role:
+                return _root(session.account, region), secret
             role = session.role.rpartition("/")[2]
-            arn = f"arn:aws:sts::{session.account}:assumed-role/{role}/{session.function}"
-            return Caller(session.account, region, arn, f"AROA{access_key[4:]}:{session.function}"), secret
+            arn = f"arn:aws:sts::{session.account}:assumed-role/{role}/{session.name}"
+            return Caller(session.account, region, arn, f"AROA{access_key[4:]}:{session.name}"), secret
         if (known := self._configured.get(access_key)) is not None:
             secret, account = known
             return _root(account, region), secret

@@ -37,13 +37,14 @@ class TokenExpired(HearthError):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Whom a function's credentials stand for."""
+    """Whom temporary credentials stand for: a role, mostly for a function; without one, the platform itself."""
 
     account: str
     region: str
-    #: ARN of the function's role
+    #: ARN; empty: the platform, which may do everything in the account
     role: str
-    function: str
+    #: of the session; of a function's credentials: the function's
+    name: str
     #: epoch seconds
     expires_at_s: int
 
@@ -67,7 +68,7 @@ async def platform_secret(settings: Settings, stores: Stores) -> bytes:
 
 def mint(secret: bytes, session: Session) -> Credentials:
     """Credentials for a session, valid until it expires. Pure: the same session gives the same credentials."""
-    claims = orjson.dumps([session.account, session.region, session.role, session.function, session.expires_at_s])
+    claims = orjson.dumps([session.account, session.region, session.role, session.name, session.expires_at_s])
     body = base64.urlsafe_b64encode(claims).decode()
     return Credentials(
         access_key_id="ASIA" + base64.b32encode(_mac(secret, "key-id", body)).decode()[:16],

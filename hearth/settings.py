@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -53,8 +53,10 @@ class Settings(BaseSettings):
     gateway_url: str | None = Field(
         None, description="for workers on other hosts: the gateway, which gives them code and takes their logs"
     )
-    aws_upstream: str | None = Field(None, description="endpoint of every AWS service that Hearth does not run")
-    aws_endpoints: str | None = Field(None, description="the same by service: s3=http://...,sqs=http://...")
+    aws_upstream: str | None = Field(
+        None, description="endpoint of every AWS service that Hearth does not run; `aws`: AWS itself"
+    )
+    aws_endpoints: str | None = Field(None, description="the same by service: s3=http://...,sqs=aws")
     function_endpoint_url: str | None = Field(
         None, description="AWS_ENDPOINT_URL inside functions (default: Hearth itself)"
     )
@@ -128,6 +130,15 @@ class Settings(BaseSettings):
                 ipaddress.IPv4Network(part.strip())
         return value
 
+    @field_validator("aws_upstream", "aws_endpoints", mode="after")
+    @classmethod
+    def _endpoints(cls, value: str | None, info: ValidationInfo) -> str | None:
+        for part in (value or "").split(","):
+            url = part.partition("=")[2].strip() if info.field_name == "aws_endpoints" else part.strip()
+            if part.strip() and url != "aws" and not url.startswith(("http://", "https://")):
+                raise ValueError(f"{part.strip()!r} names neither a URL nor `aws`")
+        return value
+
     @field_validator("data", mode="after")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
@@ -183,12 +194,8 @@ class Settings(BaseSettings):
     @property
     def endpoints(self) -> dict[str, str]:
         """Service name -> endpoint, from HEARTH_AWS_ENDPOINTS."""
-        pairs = (part.split("=", 1) for part in (self.aws_endpoints or "").split(",") if part.strip())
-        return {name.strip(): url.strip() for name, url in pairs}
-
-    def endpoint_of(self, service: str) -> str | None:
-        """Where calls to a service that Hearth does not run go; None: nowhere is configured."""
-        return self.endpoints.get(service, self.aws_upstream)
+        pairs = (part.partition("=") for part in (self.aws_endpoints or "").split(",") if part.strip())
+        return {name.strip(): url.strip() for name, _, url in pairs}
 
     @property
     def function_listener(self) -> int:

@@ -12,8 +12,8 @@ import zipfile
 import zlib
 from typing import Any
 
+from hearth.aws_clients import AwsCallFailed, AwsClients, AwsUnreachable, ServiceNotServed
 from hearth.errors import InvalidParameterValue, RequestEntityTooLarge
-from hearth.settings import Settings
 
 MAX_ZIPPED_BYTES = 52_428_800
 MAX_UNZIPPED_BYTES = 262_144_000
@@ -22,7 +22,6 @@ MAX_ENTRIES = 64_000
 _MAX_LINK_BYTES = 4096
 
 _BAD_ZIP = "Could not unzip uploaded file. Please check your file, then try to upload again."
-_UPSTREAM_TIMEOUT_S = 30
 
 
 def check_package(data: bytes) -> None:
@@ -69,48 +68,23 @@ def check_zipped_size(data: bytes) -> None:
         raise RequestEntityTooLarge(f"Zipped size must be smaller than {MAX_ZIPPED_BYTES} bytes")
 
 
-def fetch_from_s3(settings: Settings, region: str, source: dict[str, Any]) -> bytes:
+def fetch_from_s3(clients: AwsClients, account: str, region: str, source: dict[str, Any]) -> bytes:
     """The object named by S3Bucket, S3Key and S3ObjectVersion. Blocking. Raises InvalidParameterValue."""
-    endpoint = settings.endpoint_of("s3")
-    if endpoint is None:
-        raise InvalidParameterValue(
-            "Error occurred while GetObject. S3 Error Code: NoSuchBucket. S3 Error Message: "
-            "no S3 endpoint is configured (set HEARTH_AWS_ENDPOINTS=s3=http://... or HEARTH_AWS_UPSTREAM)"
-        )
-    # Loaded here: only a gateway that fetches from S3 pays for botocore's client.
-    import botocore.session
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    session = botocore.session.get_session()
-    fallback = {} if session.get_credentials() else {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-    client = session.create_client(
-        "s3",
-        region_name=region,
-        endpoint_url=endpoint,
-        config=Config(
-            s3={"addressing_style": "path"},
-            connect_timeout=5,
-            read_timeout=_UPSTREAM_TIMEOUT_S,
-            retries={"max_attempts": 2},
-        ),
-        **fallback,
-    )
     where = {"Bucket": source["S3Bucket"], "Key": source["S3Key"]}
     if source.get("S3ObjectVersion"):
         where["VersionId"] = source["S3ObjectVersion"]
     try:
-        answer = client.get_object(**where)
-        if answer["ContentLength"] > MAX_UNZIPPED_BYTES:
-            raise InvalidParameterValue(f"Unzipped size must be smaller than {MAX_UNZIPPED_BYTES} bytes")
-        return answer["Body"].read()
-    except ClientError as exc:
-        error = exc.response["Error"]
-        code, message = error.get("Code", "Unknown"), error.get("Message", "")
-        text = f"Error occurred while GetObject. S3 Error Code: {code}. S3 Error Message: {message}"
-        raise InvalidParameterValue(text) from exc
-    except BotoCoreError as exc:
-        text = f"Error occurred while GetObject. S3 Error Code: ServiceUnavailable. S3 Error Message: {exc}"
-        raise InvalidParameterValue(text) from exc
-    finally:
-        client.close()
+        data: bytes = clients.call_blocking("s3", "GetObject", account, region, "", where)["Body"]
+    except ServiceNotServed as exc:
+        raise _s3_failed("NoSuchBucket", exc.message) from exc
+    except AwsCallFailed as exc:
+        raise _s3_failed(exc.code, exc.message) from exc
+    except AwsUnreachable as exc:
+        raise _s3_failed("ServiceUnavailable", exc.message) from exc
+    if len(data) > MAX_UNZIPPED_BYTES:
+        raise InvalidParameterValue(f"Unzipped size must be smaller than {MAX_UNZIPPED_BYTES} bytes")
+    return data
+
+
+def _s3_failed(code: str, message: str) -> InvalidParameterValue:
+    return InvalidParameterValue(f"Error occurred while GetObject. S3 Error Code: {code}. S3 Error Message: {message}")

@@ -200,7 +200,7 @@ def _store_code_blocking(call: Call, source: dict[str, Any]) -> tuple[str, int]:
     if "ZipFile" in source:
         data = source["ZipFile"]
     elif "S3Bucket" in source and "S3Key" in source:
-        data = fetch_from_s3(call.backends.settings, call.caller.region, source)
+        data = fetch_from_s3(call.backends.aws, call.caller.account, call.caller.region, source)
     else:
         raise InvalidParameterValue("Please provide a source for function code.")
     check_package(data)

@@ -41,6 +41,7 @@ def test_child_process_gets_the_same_settings(monkeypatch: pytest.MonkeyPatch) -
     assert Settings.load().model_dump() == settings.model_dump()
 
 
-def test_services_without_an_endpoint_of_their_own_go_upstream() -> None:
-    settings = Settings.load(aws_upstream="http://up", aws_endpoints="s3=http://a, sqs=http://b")
-    assert [settings.endpoint_of(name) for name in ("s3", "sqs", "sns")] == ["http://a", "http://b", "http://up"]
+@pytest.mark.parametrize("value", ["s3", "s3=", "s3=minio:9000", "s3=http://a,sqs"])
+def test_endpoint_that_is_no_url_is_refused(value: str) -> None:
+    with pytest.raises(BadSettings, match="neither a URL nor"):
+        Settings.load(aws_endpoints=value)
