@@ -19,6 +19,8 @@ from hearth.store.connection import connection_class
 #: A healthy server answers in well under a millisecond; an fsync on a busy disk may take a good while longer.
 CALL_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 3.0
+MAX_CONNECTIONS = 64
+MAX_WAITING = 2000
 
 
 class Store:
@@ -26,15 +28,9 @@ class Store:
 
     def __init__(self, name: str, url: str) -> None:
         self.name = name
-        pool: aioredis.ConnectionPool = aioredis.ConnectionPool.from_url(
-            url,
-            socket_timeout=CALL_TIMEOUT_S,
-            socket_connect_timeout=CONNECT_TIMEOUT_S,
-            health_check_interval=15,
-            max_connections=64,
-        )
-        pool.connection_class = connection_class(url)
-        self.redis: aioredis.Redis = aioredis.Redis.from_pool(pool)
+        self.redis: aioredis.Redis = _client(url, MAX_CONNECTIONS)
+        #: for commands that block on the server (shorter than CALL_TIMEOUT_S): they don't take others' connections
+        self.waiting: aioredis.Redis = _client(url, MAX_WAITING)
 
     async def run(self, name: str, keys: Sequence[str], args: Sequence[Any] = ()) -> Any:
         """Run `lua/<name>.lua` atomically. Raises Unavailable when the server does not answer."""
@@ -62,6 +58,7 @@ class Store:
 
     async def close(self) -> None:
         await self.redis.aclose()
+        await self.waiting.aclose()
 
 
 class Stores:
@@ -81,3 +78,15 @@ class Stores:
     async def close(self) -> None:
         await self.state.close()
         await self.coordination.close()
+
+
+def _client(url: str, connections: int) -> aioredis.Redis:
+    pool: aioredis.ConnectionPool = aioredis.ConnectionPool.from_url(
+        url,
+        socket_timeout=CALL_TIMEOUT_S,
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        health_check_interval=15,
+        max_connections=connections,
+    )
+    pool.connection_class = connection_class(url)
+    return aioredis.Redis.from_pool(pool)

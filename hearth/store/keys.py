@@ -14,6 +14,33 @@ state
     hearth:events:dropped               hash    "ARN|reason" -> how many events
     hearth:events:dropped:ARN           stream  the latest dropped events' invocation records (field record)
     hearth:events:unreadable            stream  messages among the events that could not be read (headers, body)
+    hearth:machine:{acct:region}:NAME   hash    a state machine: revision, record
+    hearth:machines:{acct:region}       zset    names, score = created at, epoch ms
+    hearth:machine-versions:{a:r}:NAME  hash    version number -> MachineVersion JSON
+    hearth:machine-aliases:{a:r}:NAME   hash    alias name -> MachineAlias JSON
+    hearth:activity:{acct:region}:NAME  string  Activity JSON
+    hearth:activities:{acct:region}     zset    names, score = created at, epoch ms
+    hearth:clock                        hash    the platform's clock: anchor (real epoch ms), advanced (ms)
+    hearth:snapshot:KEY                 string  what executions keep of a machine (model.execution.Snapshot JSON)
+    hearth:execution:ARN                hash    start (Execution JSON), status, stopped, output, error, cause, redrives,
+                                                redriven, version (of commits), state (of the core)
+    hearth:history:ARN                  list    the execution's events, JSON, in order of their ids
+    hearth:executions:ARN               zset    executions of a machine, version, alias or map run -> started, epoch ms
+    hearth:executions:ARN:STATUS        zset    the same by status; closed ones -> stopped, epoch ms
+    hearth:executions-open:{acct:reg}   int     executions that have not ended
+    hearth:workflows:shards             int     shards that executions are spread over; set once
+    hearth:workflows:fence:N            int     a shard's latest lease token
+    hearth:workflows:inbox:N            stream  what reaches the shard's executions (execution, message)
+    hearth:workflows:timers:N           zset    "ARN|timer" -> due, platform epoch ms
+    hearth:workflows:tasks:N            hash    "ARN|task" -> a task that was ordered and has not ended, JSON
+    hearth:workflows:tokens:N           hash    "ARN|task" -> 1: a token of it may still be answered
+    hearth:workflows:closed             zset    ARN -> closed, platform epoch ms (for retention)
+    hearth:claim:TASK:ATTEMPT           string  who runs a task, or its result; with expiry
+    hearth:claimant:ID                  string  who holds claims and lives; with expiry
+    hearth:activity-tasks:ARN           list    an activity's tasks that no worker has taken, JSON
+    hearth:activity-bell:ARN            list    wakes those who wait for one
+    hearth:map-run:ARN                  hash    a Distributed Map's run
+    hearth:map-runs:ARN                 zset    an execution's map runs -> started, epoch ms
 
 coordination (may be lost at any time)
     hearth:workers                      zset    worker id -> expiry, epoch ms (heartbeat)
@@ -29,6 +56,8 @@ coordination (may be lost at any time)
     hearth:epoch:KEY                    int     epoch of a version's queue
     hearth:pollers                      zset    poller id -> expiry, epoch ms
     hearth:events:lease:N               string  the poller that consumes the partition, with expiry
+    hearth:orchestrators                zset    orchestrator id -> expiry, epoch ms
+    hearth:workflows:lease:N            string  the orchestrator that runs the shard, with expiry
 """
 
 from __future__ import annotations
@@ -44,6 +73,10 @@ POLLERS = "hearth:pollers"
 EVENT_PARTITIONS = "hearth:events:partitions"
 EVENTS_DROPPED = "hearth:events:dropped"
 EVENTS_UNREADABLE = "hearth:events:unreadable"
+CLOCK = "hearth:clock"
+WORKFLOW_SHARDS = "hearth:workflows:shards"
+WORKFLOWS_CLOSED = "hearth:workflows:closed"
+ORCHESTRATORS = "hearth:orchestrators"
 
 
 def function(account: str, region: str, name: str) -> str:
@@ -104,3 +137,96 @@ def event_lease(partition: int) -> str:
 
 def events_dropped(arn: str) -> str:
     return f"hearth:events:dropped:{arn}"
+
+
+def machine(account: str, region: str, name: str) -> str:
+    return f"hearth:machine:{{{account}:{region}}}:{name}"
+
+
+def machines(account: str, region: str) -> str:
+    return f"hearth:machines:{{{account}:{region}}}"
+
+
+def machine_versions(account: str, region: str, name: str) -> str:
+    return f"hearth:machine-versions:{{{account}:{region}}}:{name}"
+
+
+def machine_aliases(account: str, region: str, name: str) -> str:
+    return f"hearth:machine-aliases:{{{account}:{region}}}:{name}"
+
+
+def activity(account: str, region: str, name: str) -> str:
+    return f"hearth:activity:{{{account}:{region}}}:{name}"
+
+
+def activities(account: str, region: str) -> str:
+    return f"hearth:activities:{{{account}:{region}}}"
+
+
+def snapshot(key: str) -> str:
+    return f"hearth:snapshot:{key}"
+
+
+def execution(arn: str) -> str:
+    return f"hearth:execution:{arn}"
+
+
+def history(arn: str) -> str:
+    return f"hearth:history:{arn}"
+
+
+def executions(arn: str, status: str = "") -> str:
+    """Of a machine, version, alias or map run; all of them, or those of a status."""
+    return f"hearth:executions:{arn}:{status}" if status else f"hearth:executions:{arn}"
+
+
+def executions_open(account: str, region: str) -> str:
+    return f"hearth:executions-open:{{{account}:{region}}}"
+
+
+def workflow_fence(shard: int) -> str:
+    return f"hearth:workflows:fence:{shard}"
+
+
+def workflow_inbox(shard: int) -> str:
+    return f"hearth:workflows:inbox:{shard}"
+
+
+def workflow_timers(shard: int) -> str:
+    return f"hearth:workflows:timers:{shard}"
+
+
+def workflow_tasks(shard: int) -> str:
+    return f"hearth:workflows:tasks:{shard}"
+
+
+def workflow_tokens(shard: int) -> str:
+    return f"hearth:workflows:tokens:{shard}"
+
+
+def workflow_lease(shard: int) -> str:
+    return f"hearth:workflows:lease:{shard}"
+
+
+def claim(task: str, attempt: int) -> str:
+    return f"hearth:claim:{task}:{attempt}"
+
+
+def claimant(claimant_id: str) -> str:
+    return f"hearth:claimant:{claimant_id}"
+
+
+def activity_tasks(arn: str) -> str:
+    return f"hearth:activity-tasks:{arn}"
+
+
+def activity_bell(arn: str) -> str:
+    return f"hearth:activity-bell:{arn}"
+
+
+def map_run(arn: str) -> str:
+    return f"hearth:map-run:{arn}"
+
+
+def map_runs(execution_arn: str) -> str:
+    return f"hearth:map-runs:{execution_arn}"
