@@ -21,14 +21,18 @@ from hearth.broker.control import ControlBus
 from hearth.broker.event_messages import EventPublisher
 from hearth.broker.invoker import BrokerInvoker
 from hearth.broker.unplaced import UnplacedAnswers
+from hearth.broker.workflows import WorkflowCalls
 from hearth.credentials import EnvironmentCipher, platform_secret
 from hearth.errors import Unavailable
 from hearth.invoker import Invoker
 from hearth.logs.reader import LogReader
+from hearth.platform_clock import PlatformClock
 from hearth.settings import Settings
 from hearth.store import Store, Stores, platform, workers
 from hearth.store.events import raise_partitions
+from hearth.store.executions import ExecutionTable
 from hearth.store.functions import FunctionTable
+from hearth.store.machines import MachineTable
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +58,10 @@ class Backends:
     blobs: BlobStore
     logs: LogReader
     aws: AwsClients
+    machines: MachineTable
+    executions: ExecutionTable
+    workflows: WorkflowCalls
+    clock: PlatformClock
 
 
 @contextlib.asynccontextmanager
@@ -78,12 +86,19 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
         await unplaced.start()
         aws = AwsClients(settings, secret)
         stack.callback(aws.close)
+        workflows, clock = WorkflowCalls(broker), PlatformClock(settings.time_scale)
+        await workflows.start()
+        await clock.read(stores.state)
         functions = FunctionTable(stores.state)
         cache = FunctionCache(functions)
         settler = Settler(functions, cache, stores.coordination, control)
         await control.start(settler.on_change)
         await cache.renew()
-        for name, work in (("function-cache", cache.keep_renewed()), ("settler", settler.run())):
+        for name, work in (
+            ("function-cache", cache.keep_renewed()),
+            ("settler", settler.run()),
+            ("clock", clock.keep_read(stores.state)),
+        ):
             stack.push_async_callback(_stop, _owned(name, work))
         yield Backends(
             settings=settings,
@@ -97,6 +112,10 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
             settler=settler,
             cipher=EnvironmentCipher(secret),
             verifier=Verifier(Keys(settings, secret)),
+            machines=MachineTable(stores.state),
+            executions=ExecutionTable(stores.state),
+            workflows=workflows,
+            clock=clock,
             blobs=BlobStore(settings.blobs_dir),
             logs=LogReader(settings.blobs_dir),
             aws=aws,

@@ -29,7 +29,7 @@ async def health(backends: Backends | None) -> Answer:
 async def localstack_health(backends: Backends | None) -> Answer:
     found = await _look(backends)
     up = found["broker"] == found["state"] == "ok"
-    services = dict.fromkeys(("lambda", "logs", "sts"), "running" if up else "starting")
+    services = dict.fromkeys(("lambda", "logs", "stepfunctions", "sts"), "running" if up else "starting")
     body = {"services": services, "edition": "hearth", "version": hearth.__version__}
     return Answer(200, orjson.dumps(body), [JSON])
 

@@ -8,6 +8,18 @@ from gateway.call import Operation
 from gateway.lambda_api import functions, invoke, invoke_stream
 from gateway.logs_api import operations as logs
 from gateway.protocols.service import Service
+from gateway.states_api import (
+    activities,
+    aliases,
+    executions,
+    history,
+    machines,
+    map_runs,
+    tags,
+    task_callbacks,
+    test_state,
+    validation,
+)
 from gateway.sts_api import get_caller_identity
 
 
@@ -43,6 +55,49 @@ def offers() -> list[Offer]:
                 "DescribeLogStreams": logs.describe_log_streams,
                 "FilterLogEvents": logs.filter_log_events,
                 "GetLogEvents": logs.get_log_events,
+            },
+        ),
+        Offer(
+            # routingConfiguration: AWS prints its members as Java objects (states_api.aliases)
+            Service("stepfunctions", unchecked=("routingConfiguration",)),
+            {
+                "CreateActivity": activities.create_activity,
+                "CreateStateMachine": machines.create_state_machine,
+                "CreateStateMachineAlias": aliases.create_state_machine_alias,
+                "DeleteActivity": activities.delete_activity,
+                "DeleteStateMachine": machines.delete_state_machine,
+                "DeleteStateMachineAlias": aliases.delete_state_machine_alias,
+                "DeleteStateMachineVersion": machines.delete_state_machine_version,
+                "DescribeActivity": activities.describe_activity,
+                "DescribeExecution": executions.describe_execution,
+                "DescribeMapRun": map_runs.describe_map_run,
+                "DescribeStateMachine": machines.describe_state_machine,
+                "DescribeStateMachineAlias": aliases.describe_state_machine_alias,
+                "DescribeStateMachineForExecution": executions.describe_state_machine_for_execution,
+                "GetActivityTask": task_callbacks.get_activity_task,
+                "GetExecutionHistory": history.get_execution_history,
+                "ListActivities": activities.list_activities,
+                "ListExecutions": executions.list_executions,
+                "ListMapRuns": map_runs.list_map_runs,
+                "ListStateMachineAliases": aliases.list_state_machine_aliases,
+                "ListStateMachines": machines.list_state_machines,
+                "ListStateMachineVersions": machines.list_state_machine_versions,
+                "ListTagsForResource": tags.list_tags_for_resource,
+                "PublishStateMachineVersion": machines.publish_state_machine_version,
+                "RedriveExecution": executions.redrive_execution,
+                "SendTaskFailure": task_callbacks.send_task_failure,
+                "SendTaskHeartbeat": task_callbacks.send_task_heartbeat,
+                "SendTaskSuccess": task_callbacks.send_task_success,
+                "StartExecution": executions.start_execution,
+                "StartSyncExecution": executions.start_sync_execution,
+                "StopExecution": executions.stop_execution,
+                "TagResource": tags.tag_resource,
+                "TestState": test_state.test_state,
+                "UntagResource": tags.untag_resource,
+                "UpdateMapRun": map_runs.update_map_run,
+                "UpdateStateMachine": machines.update_state_machine,
+                "UpdateStateMachineAlias": aliases.update_state_machine_alias,
+                "ValidateStateMachineDefinition": validation.validate_state_machine_definition,
             },
         ),
         Offer(Service("sts", validation_code="ValidationError"), {"GetCallerIdentity": get_caller_identity}),

@@ -122,6 +122,18 @@ class Settings(BaseSettings):
     )
     log_retention_days: int = Field(30, description="how long function logs are kept", ge=1)
 
+    # --- workflows ------------------------------------------------------------------------------------------
+    time_scale: float = Field(
+        1.0,
+        description="pace of the platform's clock, by which workflows wait and are kept: 60 makes minutes seconds",
+        gt=0,
+    )
+    workflow_open_limit: int = Field(1_000_000, description="executions of an account that may be open", ge=1)
+    workflow_event_limit: int = Field(25_000, description="events that an execution's history may have", ge=10)
+    workflow_data_bytes: int = Field(262_144, description="largest input or output of a state or a task", ge=1024)
+    workflow_retention_days: float = Field(90.0, description="how long a closed execution is kept", gt=0)
+    express_seconds: float = Field(300.0, description="how long an Express execution may take", gt=0)
+
     @field_validator("egress_allow", mode="after")
     @classmethod
     def _networks(cls, value: str | None) -> str | None:

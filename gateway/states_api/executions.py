@@ -24,8 +24,7 @@ from hearth.store.executions import Stored, TooManyOpen
 DAY_MS = 86_400_000
 #: how long after its end an execution can be redriven (Step Functions, redriving executions)
 REDRIVABLE_MS = 14 * DAY_MS
-#: what an Express execution may take, and its way there and back
-EXPRESS_S = 300.0
+#: an Express execution's way to an orchestrator and back
 _TRANSIT_S = 10.0
 
 
@@ -59,7 +58,7 @@ async def start_execution(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     )
     try:
         started = await call.backends.executions.start(
-            execution, snapshot, max_open=call.backends.settings.max_open_executions
+            execution, snapshot, max_open=call.backends.settings.workflow_open_limit
         )
     except TooManyOpen as exc:
         raise ApiError("ExecutionLimitExceeded", 400, "The maximum number of running executions is reached.") from exc
@@ -75,7 +74,8 @@ async def start_sync_execution(call: Call, given: dict[str, Any]) -> dict[str, A
     text = _input(given)
     name = check_name(given["name"]) if given.get("name") is not None else str(uuid.uuid4())
     body = _express(call, target, name, text, given.get("traceHeader", ""))
-    deadline = Deadline.after(EXPRESS_S / call.backends.settings.time_scale + _TRANSIT_S)
+    settings = call.backends.settings
+    deadline = Deadline.after(settings.express_seconds / min(1.0, settings.time_scale) + _TRANSIT_S)
     answer = await call.backends.workflows.call("StartSyncExecution", body, deadline=deadline)
     if given.get("includedData") == "METADATA_ONLY":
         answer |= {"input": None, "output": None}
@@ -164,7 +164,7 @@ async def list_executions(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     found: list[Stored] = []
     more = True
     while more and len(found) < size:
-        some, more = await call.backends.executions.list(owner, status, start, size - len(found))
+        some, more = await call.backends.executions.page(owner, status, start, size - len(found))
         start += size - len(found)
         found += [one for one in some if redriven is None or (one.outcome.redrives > 0) == (redriven == "REDRIVEN")]
     return {
@@ -273,7 +273,10 @@ async def _not_redrivable(call: Call, stored: Stored) -> str:
         return "Execution redrivable period exceeded"
     if now - stored.execution.started_at_ms > 365 * DAY_MS:
         return "Execution open period exceeded"
-    if await call.backends.executions.history_length(stored.execution.arn) >= call.backends.settings.max_events - 1:
+    if (
+        await call.backends.executions.history_length(stored.execution.arn)
+        >= call.backends.settings.workflow_event_limit - 1
+    ):
         return "Execution history event limit exceeded"
     return ""
 

@@ -23,6 +23,8 @@ async def get_execution_history(call: Call, given: dict[str, Any]) -> dict[str, 
     while len(shown) < size and start < length:
         end = min(length, start + size - len(shown))
         records = await table.history(arn, *((length - end, length - start) if reverse else (start, end)))
-        shown += [event.to_api(include_data=include) for event in (reversed(records) if reverse else records) if event.id]
+        shown += [
+            event.to_api(include_data=include) for event in (reversed(records) if reverse else records) if event.id
+        ]
         start = end
     return {"events": shown, "nextToken": pages.token_of(start, arn, reverse) if start < length else None}

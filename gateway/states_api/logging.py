@@ -17,7 +17,7 @@ async def logging_configuration(call: Call, given: dict[str, Any] | None) -> dic
         return dict(DEFAULT)
     level = given.get("level", "OFF")
     destinations = given.get("destinations")
-    if level != "OFF" and (destinations is None or len(destinations) != 1) or len(destinations or ()) > 1:
+    if (level != "OFF" and (destinations is None or len(destinations) != 1)) or len(destinations or ()) > 1:
         raise _invalid("Must specify exactly one Log Destination.")
     for destination in destinations or ():
         await _check(call, destination.get("cloudWatchLogsLogGroup", {}).get("logGroupArn", ""))

@@ -83,7 +83,9 @@ async def update_state_machine(call: Call, given: dict[str, Any]) -> dict[str, A
         if unchanged or await call.backends.machines.write(change, read=read):
             answer = {"updateDate": machine.updated_at_ms / 1000, "revisionId": machine.revision_id or None}
             if number:
-                answer["stateMachineVersionArn"] = machine_arn(machine.region, machine.account, machine.name, str(number))
+                answer["stateMachineVersionArn"] = machine_arn(
+                    machine.region, machine.account, machine.name, str(number)
+                )
             return answer
     raise _conflict()
 

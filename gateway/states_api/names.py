@@ -12,7 +12,7 @@ from hearth.errors import ApiError
 from hearth.model.workflow_arn import WorkflowArn, parse_workflow_arn
 
 #: white space, brackets, wildcards, punctuation of URLs, control characters, surrogates and non-characters
-_FORBIDDEN = re.compile("[\\s<>{}\\[\\]?*\"#%\\\\^|~`$&,;:/\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\ufffe\\uffff]")
+_FORBIDDEN = re.compile('[\\s<>{}\\[\\]?*"#%\\\\^|~`$&,;:/\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff\\ufffe\\uffff]')
 
 
 def check_name(name: str) -> str:

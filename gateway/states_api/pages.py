@@ -20,7 +20,7 @@ def size_of(given: dict[str, Any]) -> int:
     return given.get("maxResults") or DEFAULT
 
 
-def page(items: Sequence[T], given: dict[str, Any], *query: object) -> tuple[Sequence[T], str | None]:
+def page(items: list[T], given: dict[str, Any], *query: object) -> tuple[list[T], str | None]:
     """The page that `given` asks for and the token of the next one. query: what else decides over the list."""
     start, size = start_of(given, *query), size_of(given)
     end = start + size

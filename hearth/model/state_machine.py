@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 import orjson
@@ -21,7 +21,8 @@ class _Stored:
     @classmethod
     def from_json(cls, data: bytes | str) -> Self:
         raw: dict[str, Any] = orjson.loads(data)
-        return cls(**{name: raw[name] for name in cls.__slots__ if name in raw})
+        known = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+        return cls(**{name: value for name, value in raw.items() if name in known})
 
 
 @dataclass(frozen=True, slots=True)

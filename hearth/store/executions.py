@@ -163,7 +163,7 @@ class ExecutionTable:
                 return None
             # a hint only: tasks that came without a bell are found by looking
             bell = self._state.waiting.blpop([keys.activity_bell(activity)], timeout=min(left_s, _LOOK_EVERY_S))
-            await self._call(bell)  # type: ignore[arg-type]
+            await self._call(bell)
 
     # --- finding ----------------------------------------------------------------------------------------------
     async def get(self, arn: str) -> Stored | None:
@@ -178,7 +178,7 @@ class ExecutionTable:
     async def history_length(self, arn: str) -> int:
         return int(await self._call(self._state.redis.llen(keys.history(arn))))
 
-    async def list(self, owner: str, status: str, start: int, limit: int) -> tuple[list[Stored], bool]:
+    async def page(self, owner: str, status: str, start: int, limit: int) -> tuple[list[Stored], bool]:
         """Executions of a machine, version, alias or map run, newest first, and whether there are more."""
         key = keys.executions(owner, status)
         arns = await self._call(self._state.redis.zrevrange(key, start, start + limit))
