@@ -70,7 +70,7 @@ class StopRequested:
 
 @dataclass(frozen=True, slots=True)
 class RedriveRequested:
-    """RedriveExecution of a closed execution; whether it is allowed is the shell's to say (`redrive_refusal`)."""
+    """RedriveExecution of a closed execution; whether it is allowed is the shell's to say."""
 
 
 @dataclass(frozen=True, slots=True)

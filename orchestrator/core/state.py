@@ -24,8 +24,14 @@ import orjson
 #: a value that has not been parsed from its text yet
 UNPARSED: Any = object()
 
-_FRAME, _TEXT, _VARIABLES, _ITEMS = 1, 2, 4, 8
-_PREFIXES = {_FRAME: "f", _TEXT: "t", _VARIABLES: "v", _ITEMS: "m"}
+
+class Piece:
+    """Bits of Frame.dirty: which pieces differ from what is stored."""
+
+    FRAME, TEXT, VARIABLES, ITEMS = 1, 2, 4, 8
+
+
+_PREFIXES = ("f", "t", "v", "m")
 
 
 class Phase(enum.IntEnum):
@@ -60,16 +66,20 @@ class Identity:
     alias_arn: str | None = None
     #: ARNs of the map run whose child it is
     map_run_arn: str | None = None
+    #: limits: events in its history (Express has no such limit), bytes of a state's data, how long it may run
     max_events: int = 25_000
     max_data_bytes: int = 262_144
+    max_duration_s: int = 31_536_000
 
 
 class Container:
     """What a Map or Parallel state knows of its children while it runs."""
 
-    __slots__ = ("children", "failed", "items", "length", "limit", "next_index", "results", "tolerance")
+    __slots__ = ("children", "failed", "items", "keys", "length", "limit", "next_index", "results", "tolerance")
 
-    def __init__(self, length: int, limit: int = 0, items: list[Any] | None = None) -> None:
+    def __init__(
+        self, length: int, limit: int = 0, items: list[Any] | None = None, keys: list[str] | None = None
+    ) -> None:
         self.length = length
         #: how many may run at once; 0: all
         self.limit = limit
@@ -78,8 +88,10 @@ class Container:
         self.children: dict[int, int] = {}
         #: index -> output, JSON text; None: a distributed Map's child failed
         self.results: dict[int, str | None] = {}
-        #: a Map's: (value, key, source) of each item, see hearth.asl.definition.MapItem
+        #: a Map's; of a distributed one the inputs of its children
         self.items = items
+        #: the keys they have in the object that is iterated over
+        self.keys = keys
         self.failed = 0
         #: (count, percentage) of failed children that a distributed Map bears
         self.tolerance: tuple[int, float] = (0, 0.0)
@@ -143,7 +155,7 @@ class Frame:
         #: those assigned in this frame; None: none
         self.variables: dict[str, Any] | None = None
         self.container: Container | None = None
-        self.dirty = _FRAME | _TEXT
+        self.dirty = Piece.FRAME | Piece.TEXT
 
     def data(self) -> Any:
         """The frame's data, parsed; not to be changed by anybody."""
@@ -172,6 +184,7 @@ class ExecutionState:
         "redrives",
         "status",
         "stored_about",
+        "tasks",
     )
 
     def __init__(self, identity: Identity, input: str) -> None:
@@ -191,6 +204,8 @@ class ExecutionState:
         self.frames: dict[int, Frame] = {}
         #: frames that can go on at once, in their order
         self.ready: deque[int] = deque()
+        #: task id -> frame that waits for it
+        self.tasks: dict[int, int] = {}
         #: ids of frames with changed pieces
         self.changed: set[int] = set()
         #: pieces that are gone, and results that have come
@@ -222,16 +237,16 @@ class ExecutionState:
         for id in self.changed:
             frame = self.frames.get(id)
             if frame is None:
-                for prefix in _PREFIXES.values():
+                for prefix in _PREFIXES:
                     changes[f"{prefix}:{id}"] = None
                 continue
-            if frame.dirty & _FRAME:
+            if frame.dirty & Piece.FRAME:
                 changes[f"f:{id}"] = _dump_frame(frame)
-            if frame.dirty & _TEXT:
+            if frame.dirty & Piece.TEXT:
                 changes[f"t:{id}"] = frame.text.encode()
-            if frame.dirty & _VARIABLES:
+            if frame.dirty & Piece.VARIABLES:
                 changes[f"v:{id}"] = None if frame.variables is None else orjson.dumps(frame.variables)
-            if frame.dirty & _ITEMS:
+            if frame.dirty & Piece.ITEMS:
                 changes[f"m:{id}"] = _dump_items(frame.container)
             frame.dirty = 0
         self.changed.clear()
@@ -256,6 +271,8 @@ class ExecutionState:
 
     def _load_children(self, pieces: Mapping[str, bytes]) -> None:
         for frame in sorted(self.frames.values(), key=lambda frame: frame.id):
+            if frame.task_id:
+                self.tasks[frame.task_id] = frame.id
             if frame.parent >= 0 and (container := self.frames[frame.parent].container) is not None:
                 container.children[frame.index] = frame.id
         for name, piece in pieces.items():
@@ -299,7 +316,7 @@ def _dump_frame(frame: Frame) -> bytes:
 
 
 def _dump_items(container: Container | None) -> bytes | None:
-    return None if container is None or container.items is None else orjson.dumps(container.items)
+    return None if container is None or container.items is None else orjson.dumps((container.items, container.keys))
 
 
 def _load_frame(id: int, piece: bytes, pieces: Mapping[str, bytes]) -> Frame:
@@ -325,7 +342,7 @@ def _load_frame(id: int, piece: bytes, pieces: Mapping[str, bytes]) -> Frame:
         frame.variables = orjson.loads(variables)
     if inside is not None:
         items = pieces.get(f"m:{id}")
-        frame.container = Container(inside[0], inside[1], None if items is None else orjson.loads(items))
+        frame.container = Container(inside[0], inside[1], *([] if items is None else orjson.loads(items)))
         frame.container.next_index, frame.container.failed = inside[2], inside[3]
         count, percentage = inside[4]
         frame.container.tolerance = (count, percentage)
