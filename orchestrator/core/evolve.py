@@ -234,7 +234,8 @@ def _aborted(state: ExecutionState, event: HistoryEvent) -> None:
     if frame.phase is Phase.READY or frame.phase is Phase.RESUMING:
         state.ready.remove(frame.id)
     frame.phase = Phase.STOPPED
-    _forget_task(state, frame)
+    if frame.container is None:  # a map run that it is in has an end of its own
+        _forget_task(state, frame)
     _touch(state, frame)
 
 

@@ -138,38 +138,31 @@ def _matches(error_equals: tuple[str, ...], failure: Failure, state: State) -> b
 
 
 def _stop_children(run: Run, parent: Frame, failed: Frame, container_state: State, event_id: int) -> None:
-    """One child has failed: it and its siblings end with it, their states' results kept for a redrive."""
-    container = parent.container
-    assert container is not None
+    """One child has failed: it and its siblings end with it; what they were doing is kept for a redrive."""
     if isinstance(container_state, MapState):
         _iteration_event(run, "Failed", failed, container_state, event_id)
     _abort_state(run, failed, event_id)
-    for child in list(container.children.values()):
-        frame = run.state.frames[child]
-        if frame is failed or frame.phase in (Phase.DONE, Phase.STOPPED):
+    _abort_children(run, parent, event_id)
+
+
+def _abort_children(run: Run, parent: Frame, event_id: int) -> None:
+    container = parent.container
+    assert container is not None
+    container_state = run.definition.state(parent.state)
+    for id in list(container.children.values()):
+        child = run.state.frames[id]
+        if child.phase in (Phase.DONE, Phase.STOPPED):
             continue
-        _abort(run, frame, event_id)
+        if child.container is None:
+            run.cancel_work(child)
         if isinstance(container_state, MapState):
-            _iteration_event(run, "Aborted", frame, container_state, event_id)
-
-
-def _abort(run: Run, frame: Frame, event_id: int) -> None:
-    """End a frame and all that is inside it."""
-    if frame.container is not None:
-        container_state = run.definition.state(frame.state)
-        for child in list(frame.container.children.values()):
-            inner = run.state.frames[child]
-            if inner.phase in (Phase.DONE, Phase.STOPPED):
-                continue
-            _abort(run, inner, event_id)
-            if isinstance(container_state, MapState):
-                _iteration_event(run, "Aborted", inner, container_state, event_id)
-        if frame.task_id:
-            run.emit("MapRunAborted", frame, event_id)
-            run.perform(FinishMapRun(frame.task_id, "ABORTED"))
-    else:
-        run.cancel_work(frame)
-    _abort_state(run, frame, event_id)
+            _iteration_event(run, "Aborted", child, container_state, event_id)
+        if child.container is not None:
+            _abort_children(run, child, event_id)
+            if child.task_id:
+                run.perform(FinishMapRun(child.task_id, "ABORTED"))
+                run.emit("MapRunAborted", child, event_id)
+        _abort_state(run, child, event_id)
 
 
 def _abort_state(run: Run, frame: Frame, event_id: int) -> None:
