@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from hearth.asl.parse import parse_definition
 
 from hearth.asl.definition import Definition
+from hearth.asl.parse import parse_definition
 from hearth.model.history import HistoryEvent
 from orchestrator.core.decide import decide, start
 from orchestrator.core.effects import (
