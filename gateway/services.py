@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.call import Operation
-from gateway.lambda_api import functions, invoke, invoke_stream
+from gateway.lambda_api import aliases as function_aliases
+from gateway.lambda_api import functions, invoke, invoke_stream, versions
 from gateway.logs_api import operations as logs
 from gateway.protocols.service import Service
 from gateway.states_api import (
@@ -37,13 +38,20 @@ def offers() -> list[Offer]:
             # Runtime: AWS words its enumeration otherwise and as another error (lambda_api.configuration).
             Service("lambda", unchecked=("Runtime",)),
             {
+                "CreateAlias": function_aliases.create_alias,
                 "CreateFunction": functions.create_function,
+                "DeleteAlias": function_aliases.delete_alias,
                 "DeleteFunction": functions.delete_function,
+                "GetAlias": function_aliases.get_alias,
                 "GetFunction": functions.get_function,
                 "GetFunctionConfiguration": functions.get_function_configuration,
                 "Invoke": invoke.invoke,
                 "InvokeWithResponseStream": invoke_stream.invoke_with_response_stream,
+                "ListAliases": function_aliases.list_aliases,
                 "ListFunctions": functions.list_functions,
+                "ListVersionsByFunction": versions.list_versions_by_function,
+                "PublishVersion": versions.publish_version,
+                "UpdateAlias": function_aliases.update_alias,
                 "UpdateFunctionCode": functions.update_function_code,
                 "UpdateFunctionConfiguration": functions.update_function_configuration,
             },

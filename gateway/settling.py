@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections.abc import Sequence
 
 from redis.exceptions import RedisError
 
@@ -16,6 +17,7 @@ from gateway.function_cache import LEASE_S, FunctionCache
 from hearth.broker.control import Change, ControlBus
 from hearth.clock import Deadline, now_ms
 from hearth.errors import HearthError
+from hearth.model.function import FunctionVersion
 from hearth.store import Store, keys
 from hearth.store.functions import FunctionRecord, FunctionTable
 
@@ -53,9 +55,21 @@ class Settler:
         if not self._to_acknowledge.full():
             self._to_acknowledge.put_nowait(change.change_id)
 
-    async def announce(self, record: FunctionRecord, *, retired_key: str = "") -> None:
+    async def announce(self, record: FunctionRecord, *, retired_keys: Sequence[str] = ()) -> None:
         """`record` has just been stored: tell everybody, and settle it in the background if it isn't settled."""
-        version = record.version
+        change = await self._publish(record.version, retired_keys)
+        if not record.settled:
+            await self._changed.put((record, change))
+
+    async def spread(self, version: FunctionVersion, *, retired_keys: Sequence[str] = ()) -> None:
+        """An alias of `version`'s function or a record beside it has just been stored: returns when it is in force.
+
+        That is once every gateway has let go of the function as it was; at the latest when their leases have run out.
+        """
+        deadline = Deadline.after(SETTLE_AFTER_S)
+        await self._all_acknowledged(await self._publish(version, retired_keys), deadline)
+
+    async def _publish(self, version: FunctionVersion, retired_keys: Sequence[str]) -> Change:
         self._cache.drop(version.account, version.region, version.name)
         change = Change(
             kind="function",
@@ -63,15 +77,14 @@ class Settler:
             region=version.region,
             name=version.name,
             change_id=uuid.uuid4().hex,
-            retired_key=retired_key,
+            retired_keys=tuple(retired_keys),
         )
         try:
             await self._control.publish(change)
         except HearthError as exc:
             # The epoch in `state` tells the gateways too, only later.
             log.warning("change not announced", extra={"action": "change_not_announced", "error": str(exc)})
-        if not record.settled:
-            await self._changed.put((record, change))
+        return change
 
     async def healed(self, record: FunctionRecord) -> FunctionRecord:
         """The record as it is to be shown: settled here and now if the gateway that should have done it is gone."""

@@ -7,10 +7,10 @@ acceptance. The request id is the same for every attempt.
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from hearth.arn import LATEST
 from hearth.clock import Deadline, now_ms
 from hearth.errors import HearthError, InvocationTimedOut
 from hearth.invoker import Invoker, budget_s
@@ -91,10 +91,10 @@ class EventDispatcher:
                 )
 
     async def _run(self, event: Event) -> InvocationResult | Drop:
-        record = await self._functions.get(event.account, event.region, event.name)
-        # `$LATEST` is the only version there is.
-        if record is None or event.qualifier not in ("", LATEST):
+        found = await self._functions.resolve(event.account, event.region, event.name, event.qualifier, random.random())
+        if found is None:
             return Drop(DropReason.FUNCTION_DELETED)
+        _, record = found
         version = record.version
         if version.reserved_concurrency == 0:
             return Drop(DropReason.ZERO_RESERVED_CONCURRENCY)

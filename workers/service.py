@@ -291,8 +291,8 @@ class Worker:
             self._pool.offer(pool, delivery)
 
     def _on_change(self, change: Change) -> None:
-        if change.retired_key:
-            self._pool.retire_version(change.retired_key)
+        for key in change.retired_keys:
+            self._pool.retire_version(key)
 
     # --- pool.Services ----------------------------------------------------------------------------------------
     async def sandbox(self, version: FunctionVersion) -> Sandbox:

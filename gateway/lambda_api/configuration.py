@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from gateway.protocols.validate import detected, problem
+from hearth.arn import function_arn
 from hearth.credentials import EnvironmentCipher
 from hearth.errors import InvalidParameterValue, ValidationFailed
 from hearth.model.function import FunctionVersion
@@ -64,8 +65,6 @@ def check(given: dict[str, Any]) -> None:
     for name in _NOT_OFFERED:
         if given.get(name):
             raise InvalidParameterValue(f"{name} is not supported by Hearth.")
-    if given.get("Publish"):
-        raise InvalidParameterValue("Publishing versions is not supported by Hearth yet.")
     if given.get("PackageType") == "Image" or given.get("ImageConfig"):
         raise InvalidParameterValue("Container images are not supported by Hearth; use PackageType Zip.")
     _check_maximum(given, "Timeout", MAX_TIMEOUT_S)
@@ -125,13 +124,18 @@ def apply(record: FunctionRecord, given: dict[str, Any], cipher: EnvironmentCiph
     )
 
 
-def answer(record: FunctionRecord, cipher: EnvironmentCipher, *, listed: bool = False) -> dict[str, Any]:
-    """FunctionConfiguration. `listed`: ListFunctions leaves states and the runtime's version out."""
+def answer(
+    record: FunctionRecord, cipher: EnvironmentCipher, *, qualifier: str | None = None, listed: bool = False
+) -> dict[str, Any]:
+    """FunctionConfiguration. qualifier: as the ARN shows it.
+
+    listed: ListFunctions and ListVersionsByFunction leave states and the runtime's version out.
+    """
     version = record.version
     configuration = record.configuration
     shown: dict[str, Any] = {
         "FunctionName": version.name,
-        "FunctionArn": version.arn,
+        "FunctionArn": function_arn(version.region, version.account, version.name, qualifier),
         "Runtime": version.runtime,
         "Role": version.role,
         "Handler": version.handler,

@@ -4,22 +4,21 @@ ListFunctions."""
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import dataclasses
 import time
-import uuid
 from typing import Any
 
 from gateway.call import Call
-from gateway.lambda_api import configuration, layers
+from gateway.lambda_api import configuration, layers, versions
 from gateway.lambda_api.code_package import check_package, check_zipped_size, fetch_from_s3
-from gateway.lambda_api.names import find, function_ref, not_found
+from gateway.lambda_api.names import find, function_only, function_ref, not_found
+from gateway.lambda_api.paging import new_marker, read_marker
 from gateway.lambda_api.runtime_notice import warn_of_runtime
+from gateway.lambda_api.versions import new_revision
 from hearth import links
 from hearth.arn import LATEST
 from hearth.clock import now_ms
-from hearth.errors import InvalidParameterValue, PreconditionFailed, ResourceConflict
+from hearth.errors import InvalidParameterValue, ResourceConflict
 from hearth.model.function import FunctionVersion
 from hearth.store.functions import FunctionRecord
 
@@ -41,7 +40,7 @@ async def create_function(call: Call, given: dict[str, Any]) -> dict[str, Any]:
         raise taken
     sha256, size = await _store_code(call, code)
     version = FunctionVersion(
-        key=_new_key(),
+        key=versions.new_key(),
         account=caller.account,
         region=caller.region,
         name=ref.name,
@@ -54,19 +53,25 @@ async def create_function(call: Call, given: dict[str, Any]) -> dict[str, Any]:
         egress=configuration.egress_of(given.get("Tags") or {}),
     )
     now = now_ms()
-    bare = FunctionRecord(version, _new_revision(), "Pending", "", now, now, size, tags=given.get("Tags", {}))
+    bare = FunctionRecord(version, new_revision(), "Pending", "", now, now, size, tags=given.get("Tags", {}))
     record = await _apply(call, bare, given)
-    if not await backends.functions.create(record):
+    published = None
+    if given.get("Publish"):
+        last = await backends.functions.last_number(caller.account, caller.region, ref.name)
+        published = versions.published_of(record, last + 1)
+    if not await backends.functions.create(record, published):
         raise taken
     await backends.settler.announce(record)
+    if published is not None:
+        await backends.settler.announce(published)
     await warn_of_runtime(call, version.runtime)
-    return configuration.answer(record, backends.cipher)
+    return configuration.answer(published or record, backends.cipher)
 
 
 async def get_function(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     record, ref = await find(call, given)
     shown: dict[str, Any] = {
-        "Configuration": _answer(call, record, ref.qualifier),
+        "Configuration": configuration.answer(record, call.backends.cipher, qualifier=ref.qualifier),
         "Code": {"RepositoryType": "S3", "Location": code_link(call, record.version.code_sha256)},
     }
     if record.tags:
@@ -78,16 +83,16 @@ async def get_function(call: Call, given: dict[str, Any]) -> dict[str, Any]:
 
 async def get_function_configuration(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     record, ref = await find(call, given)
-    return _answer(call, record, ref.qualifier)
+    return configuration.answer(record, call.backends.cipher, qualifier=ref.qualifier)
 
 
 async def update_function_code(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     check_zipped_size(given.get("ZipFile", b""))
-    old, _ = await find(call, given)
+    old = await _changeable(call, given)
     if given.get("ImageUri"):
         raise InvalidParameterValue("Please don't provide ImageUri when updating a function with packageType Zip.")
-    configuration.check({name: given[name] for name in ("Publish", "PublishTo") if name in given})
-    _refuse_conflicts(old, given)
+    configuration.check({name: given[name] for name in ("PublishTo",) if name in given})
+    versions.refuse_conflicts(old, given)
     sha256, size = await _store_code(call, given)
     kept = dict(old.configuration)
     if "Architectures" in given:
@@ -96,14 +101,13 @@ async def update_function_code(call: Call, given: dict[str, Any]) -> dict[str, A
     new = dataclasses.replace(old, version=version, code_bytes=size, configuration=kept)
     if given.get("DryRun"):
         return configuration.answer(new, call.backends.cipher)
-    return await _replace(call, old, new)
+    return await _replace(call, old, new, publish=given.get("Publish", False))
 
 
 async def update_function_configuration(call: Call, given: dict[str, Any]) -> dict[str, Any]:
-    ref = function_ref(call, given)
     configuration.check(given)
-    old, _ = await find(call, {"FunctionName": ref.name})
-    _refuse_conflicts(old, given)
+    old = await _changeable(call, given)
+    versions.refuse_conflicts(old, given)
     if given.get("Runtime", old.version.runtime) != old.version.runtime:
         await warn_of_runtime(call, given["Runtime"])
     return await _replace(call, old, await _apply(call, old, given))
@@ -112,32 +116,36 @@ async def update_function_configuration(call: Call, given: dict[str, Any]) -> di
 async def delete_function(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     ref = function_ref(call, given)
     backends, caller = call.backends, call.caller
+    if ref.qualifier is not None:
+        return await versions.delete_version(call, ref)
     while True:
         record = await backends.functions.get(caller.account, caller.region, ref.name)
         if record is None:
             raise not_found(call, ref.name)
-        if ref.qualifier == LATEST:
-            raise InvalidParameterValue("$LATEST version cannot be deleted without deleting the function.")
-        if ref.qualifier is not None:
-            return {"StatusCode": 204}
         # Lost against a concurrent update (or its settling): read again, delete that.
-        if await backends.functions.delete(record):
-            gone = dataclasses.replace(record, unsettled_since_ms=0)
-            await backends.settler.announce(gone, retired_key=record.version.key)
+        retired = await backends.functions.delete(record)
+        if retired is not None:
+            await backends.settler.spread(record.version, retired_keys=retired)
             return {"StatusCode": 204}
 
 
 async def list_functions(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     limit = min(given.get("MaxItems", PAGE), PAGE)
-    records, more = await call.backends.functions.page(
-        call.caller.account, call.caller.region, after=_read_marker(given.get("Marker", "")), limit=limit
+    backends, caller = call.backends, call.caller
+    every_version = given.get("FunctionVersion") == "ALL"
+    records, more = await backends.functions.page(
+        caller.account, caller.region, after=read_marker(given.get("Marker")), limit=limit
     )
-    shown: dict[str, Any] = {
-        "Functions": [configuration.answer(record, call.backends.cipher, listed=True) for record in records]
-    }
+    shown = []
+    for record in records:
+        qualifier = LATEST if every_version else None
+        shown.append(configuration.answer(record, backends.cipher, qualifier=qualifier, listed=True))
+        if every_version:
+            shown += await versions.listed(call, record.version.name)
+    answer: dict[str, Any] = {"Functions": shown}
     if more and records:
-        shown["NextMarker"] = base64.urlsafe_b64encode(records[-1].version.name.encode()).decode()
-    return shown
+        answer["NextMarker"] = new_marker(records[-1].version.name)
+    return answer
 
 
 def code_link(call: Call, sha256: str) -> str:
@@ -154,41 +162,49 @@ async def _apply(call: Call, record: FunctionRecord, given: dict[str, Any]) -> F
     return await asyncio.to_thread(layers.attach, record, given["Layers"] or [], call.backends.blobs)
 
 
-async def _replace(call: Call, old: FunctionRecord, new: FunctionRecord) -> dict[str, Any]:
-    """Put `new` in force under a key of its own, in progress until every gateway knows."""
+async def _changeable(call: Call, given: dict[str, Any]) -> FunctionRecord:
+    """`$LATEST` of the function that an update names. Raises InvalidParameterValue: versions never change."""
+    ref = function_ref(call, given)
+    if ref.qualifier not in (None, LATEST):
+        function_only(ref)
+    record, _ = await find(call, {"FunctionName": ref.name})
+    return record
+
+
+async def _replace(call: Call, old: FunctionRecord, new: FunctionRecord, *, publish: bool = False) -> dict[str, Any]:
+    """Put `new` in force under a key of its own, in progress until every gateway knows.
+
+    publish: and make a version of it, unless the last one is just that; that version is the answer.
+    """
+    backends = call.backends
     now = now_ms()
     new = dataclasses.replace(
         new,
-        version=dataclasses.replace(new.version, key=_new_key()),
-        revision_id=_new_revision(),
+        version=dataclasses.replace(new.version, key=versions.new_key()),
+        revision_id=new_revision(),
         last_update_status="InProgress",
         modified_at_ms=now,
         unsettled_since_ms=now,
     )
-    if not await call.backends.functions.replace(old, new):
-        raise _in_progress(old)
-    await call.backends.settler.announce(new, retired_key=old.version.key)
-    return configuration.answer(new, call.backends.cipher)
-
-
-def _refuse_conflicts(record: FunctionRecord, given: dict[str, Any]) -> None:
-    if record.state == "Pending":
-        raise ResourceConflict(
-            "The operation cannot be performed at this time. The function is currently in the following state: Pending"
-        )
-    if record.last_update_status == "InProgress":
-        raise _in_progress(record)
-    if given.get("RevisionId") not in (None, record.revision_id):
-        raise PreconditionFailed(
-            "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to "
-            "retrieve the latest Revision Id"
-        )
-
-
-def _in_progress(record: FunctionRecord) -> ResourceConflict:
-    return ResourceConflict(
-        f"The operation cannot be performed at this time. An update is in progress for resource: {record.version.arn}"
-    )
+    last = await versions.last_published(call, new) if publish else None
+    published = None
+    if publish and (last is None or not versions.same(last, new, backends.cipher)):
+        pending = dataclasses.replace(new, state="Pending", last_update_status="")
+        published = await versions.next_of(call, pending)
+    if not (
+        await backends.functions.publish(old, new, published)
+        if published
+        else await backends.functions.replace(old, new)
+    ):
+        raise versions.in_progress(old)
+    await backends.settler.announce(new, retired_keys=[old.version.key])
+    if published is not None:
+        await backends.settler.announce(published)
+    if publish:
+        made = published or last
+        assert made is not None  # there is one of the two
+        return configuration.answer(made, backends.cipher, qualifier=made.number)
+    return configuration.answer(new, backends.cipher)
 
 
 async def _store_code(call: Call, source: dict[str, Any]) -> tuple[str, int]:
@@ -205,25 +221,3 @@ def _store_code_blocking(call: Call, source: dict[str, Any]) -> tuple[str, int]:
         raise InvalidParameterValue("Please provide a source for function code.")
     check_package(data)
     return call.backends.blobs.put(data), len(data)
-
-
-def _answer(call: Call, record: FunctionRecord, qualifier: str | None) -> dict[str, Any]:
-    shown = configuration.answer(record, call.backends.cipher)
-    if qualifier is not None:
-        shown["FunctionArn"] += f":{qualifier}"
-    return shown
-
-
-def _read_marker(marker: str) -> str:
-    try:
-        return base64.urlsafe_b64decode(marker).decode()
-    except (binascii.Error, ValueError) as exc:
-        raise InvalidParameterValue("The marker is not one that ListFunctions has returned.") from exc
-
-
-def _new_key() -> str:
-    return uuid.uuid4().hex
-
-
-def _new_revision() -> str:
-    return str(uuid.uuid4())

@@ -51,9 +51,9 @@ async def invoke(call: Call, given: dict[str, Any]) -> dict[str, Any]:
 
 
 async def runnable(call: Call, ref: FunctionRef, kind: str) -> FunctionRecord:
-    """The function, if it may run now."""
-    record = await call.backends.cache.get(call.caller.account, call.caller.region, ref.name)
-    if record is None or ref.qualifier not in (None, LATEST):
+    """The version that serves this request, if it may run now."""
+    record = await call.backends.cache.get(call.caller.account, call.caller.region, ref.name, ref.qualifier)
+    if record is None:
         raise not_found(call, ref.name, ref.qualifier)
     if record.state != "Active":
         record = await call.backends.settler.healed(record)

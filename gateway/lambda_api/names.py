@@ -6,11 +6,13 @@ from typing import Any
 
 from gateway.call import Call
 from gateway.protocols.validate import detected, problem
-from hearth.arn import LATEST, FunctionRef, function_arn, parse_function_name
+from hearth.arn import FunctionRef, function_arn, parse_function_name
 from hearth.errors import AccessDenied, InvalidParameterValue, ResourceNotFound
-from hearth.store.functions import FunctionRecord
+from hearth.store.functions import Function, FunctionRecord
 
 MAX_NAME = 64
+#: above every weight: the version that an alias points to
+_NO_DRAW = 1.0
 
 
 def function_ref(call: Call, given: dict[str, Any]) -> FunctionRef:
@@ -44,11 +46,32 @@ def not_found(call: Call, name: str, qualifier: str | None = None) -> ResourceNo
     )
 
 
+def function_only(ref: FunctionRef) -> None:
+    """For operations on the function itself. Raises InvalidParameterValue for a version or an alias."""
+    if ref.qualifier is not None:
+        raise InvalidParameterValue(
+            "This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. "
+            "Please specify either a function name or an unqualified function ARN."
+        )
+
+
 async def find(call: Call, given: dict[str, Any]) -> tuple[FunctionRecord, FunctionRef]:
-    """The function that a control call names, read from `state`. Raises ResourceNotFound and those of function_ref."""
+    """The version that a control call names, read from `state`; of a weighted alias the one that it points to.
+
+    Raises ResourceNotFound and what function_ref raises.
+    """
     ref = function_ref(call, given)
-    record = await call.backends.functions.get(call.caller.account, call.caller.region, ref.name)
-    # `$LATEST` is the only version there is.
-    if record is None or ref.qualifier not in (None, LATEST):
+    found = await call.backends.functions.resolve(
+        call.caller.account, call.caller.region, ref.name, ref.qualifier, _NO_DRAW
+    )
+    if found is None:
         raise not_found(call, ref.name, ref.qualifier)
-    return await call.backends.settler.healed(record), ref
+    return await call.backends.settler.healed(found[1]), ref
+
+
+async def find_function(call: Call, ref: FunctionRef) -> Function:
+    """The function that a control call is about, read from `state`. Raises ResourceNotFound."""
+    function = await call.backends.functions.function(call.caller.account, call.caller.region, ref.name)
+    if function is None:
+        raise not_found(call, ref.name)
+    return function

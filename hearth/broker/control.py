@@ -24,14 +24,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something changed. kind: "function". `retired_key`: version key that no new request will use."""
+    """Something changed. kind: "function". `retired_keys`: version keys that no new request will use."""
 
     kind: str
     account: str
     region: str
     name: str
     change_id: str
-    retired_key: str = ""
+    retired_keys: tuple[str, ...] = ()
 
 
 class ControlBus:

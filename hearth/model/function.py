@@ -1,7 +1,7 @@
-"""A function version: an immutable snapshot of code and configuration with a key of its own.
+"""A function version: an immutable snapshot of code and configuration with a key of its own; and aliases, its names.
 
 The key names its queue. `$LATEST` gets a new key with every change, so a request published for one key can
-never run another's code.
+never run another's code. A published version has one key for its life.
 """
 
 from __future__ import annotations
@@ -66,3 +66,36 @@ class FunctionVersion:
         if "layers" in known:
             known["layers"] = tuple(known["layers"])
         return cls(**known)
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A name for a version that can be pointed elsewhere; a second version may get a share of its requests."""
+
+    name: str
+    #: a published version's number or $LATEST
+    version: str
+    revision_id: str
+    description: str = ""
+    #: version -> its share of the requests, 0.0 to 1.0; `version` gets the rest. AWS allows one entry
+    weights: dict[str, float] = field(default_factory=dict)
+
+    def target(self, draw: float) -> str:
+        """The version that serves a request. draw: uniform in [0, 1)."""
+        for version, weight in self.weights.items():
+            if draw < weight:
+                return version
+            draw -= weight
+        return self.version
+
+    @property
+    def versions(self) -> list[str]:
+        """All that it may lead to."""
+        return [self.version, *self.weights]
+
+    def to_json(self) -> bytes:
+        return orjson.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Alias:
+        return cls(**orjson.loads(data))

@@ -4,8 +4,10 @@ state
     hearth:secret                       string  the platform's signing and encryption key, made once
     hearth:platform                     hash    where gateway and coordination are, for workers on other hosts
     hearth:functions:epoch              int     raised by every change of a function
-    hearth:function:{acct:region}:NAME  hash    the function's record
+    hearth:function:{acct:region}:NAME  hash    record ($LATEST), revision, alias:NAME, KIND:QUALIFIER
     hearth:functions:{acct:region}      zset    names, score 0 (lexicographic index for pages)
+    hearth:function-versions:{acct:region}:NAME  hash  published version's number -> record
+    hearth:function-numbers:{acct:region}        hash  name -> last version number given; outlives it
     hearth:version:KEY                  string  FunctionVersion JSON; superseded ones expire
     hearth:events:partitions            int     the most partitions that events were ever spread over
     hearth:events:fence:N               int     a partition's latest lease token
@@ -85,6 +87,14 @@ def function(account: str, region: str, name: str) -> str:
 
 def functions(account: str, region: str) -> str:
     return f"hearth:functions:{{{account}:{region}}}"
+
+
+def function_versions(account: str, region: str, name: str) -> str:
+    return f"hearth:function-versions:{{{account}:{region}}}:{name}"
+
+
+def function_numbers(account: str, region: str) -> str:
+    return f"hearth:function-numbers:{{{account}:{region}}}"
 
 
 def version(key: str) -> str:

@@ -116,7 +116,6 @@ def test_json_logging_brings_both_levels() -> None:
         ({"Environment": {"Variables": {"AWS_REGION": "x"}}}, "Lambda was unable to configure your environment "),
         ({"Environment": {"Variables": {"KEY": "x" * 4096}}}, "Lambda was unable to configure your environment "),
         ({"PackageType": "Image"}, "Container images are not supported"),
-        ({"Publish": True}, "Publishing versions is not supported"),
     ],
 )
 def test_what_cannot_be_run_is_refused(given: dict[str, Any], text: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from gateway.function_cache import LEASE_S, FunctionCache
 from hearth.errors import Unavailable
-from hearth.store.functions import FunctionRecord
+from hearth.model.function import Alias
+from hearth.store.functions import Function, FunctionRecord
 from tests.unit.gateway.test_configuration import a_record
 
 KEY = ("000000000000", "us-east-1", "f")
@@ -22,15 +24,21 @@ class Table:
         self.number = 1
         self.reads = 0
         self.away = False
+        self.draw = 0.5
         #: set to hold a read back until it is set again
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def get(self, account: str, region: str, name: str) -> FunctionRecord | None:
+    async def function(self, account: str, region: str, name: str) -> Function | None:
         self.reads += 1
         record = self.record
         await self.gate.wait()
-        return record
+        return Function(record, {"live": Alias("live", "1", "r", weights={"2": 0.25})}) if record else None
+
+    async def get(self, account: str, region: str, name: str, version: str) -> FunctionRecord | None:
+        self.reads += 1
+        latest = a_record()
+        return replace(latest, version=replace(latest.version, version=version)) if version in "12" else None
 
     async def epoch(self) -> int:
         if self.away:
@@ -57,7 +65,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def cache(table: Table, clock: Clock) -> FunctionCache:
-    made = FunctionCache(table, monotonic=clock)  # type: ignore[arg-type]
+    made = FunctionCache(table, monotonic=clock, draw=lambda: table.draw)  # type: ignore[arg-type]
     await made.renew()
     return made
 
@@ -138,3 +146,24 @@ async def test_unknown_function_is_asked_for_each_time(cache: FunctionCache, tab
     assert await cache.get(*KEY) is None
     assert await cache.get(*KEY) is None
     assert table.reads == 2
+
+
+async def test_versions_and_aliases_are_found_without_asking_again(cache: FunctionCache, table: Table) -> None:
+    for qualifier, number in (("1", "1"), ("live", "1"), ("$LATEST", "$LATEST"), ("1", "1"), ("live", "1")):
+        found = await cache.get(*KEY, qualifier)
+        assert found is not None
+        assert found.number == number
+    assert table.reads == 2
+
+
+async def test_weighted_alias_is_drawn_anew_for_each_request(cache: FunctionCache, table: Table) -> None:
+    numbers = []
+    for table.draw in (0.0, 0.24, 0.25, 0.99):
+        found = await cache.get(*KEY, "live")
+        numbers.append(found.number if found else None)
+    assert numbers == ["2", "2", "1", "1"]
+
+
+async def test_unknown_version_or_alias_is_none(cache: FunctionCache) -> None:
+    assert await cache.get(*KEY, "7") is None
+    assert await cache.get(*KEY, "dead") is None
