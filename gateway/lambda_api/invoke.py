@@ -16,7 +16,6 @@ from gateway import metrics
 from gateway.call import Call
 from gateway.ids import new_trace_id
 from gateway.lambda_api.names import function_ref, not_found
-from gateway.lambda_api.payload_error import parser_text
 from hearth.arn import LATEST, FunctionRef
 from hearth.clock import Deadline, now_ms
 from hearth.errors import (
@@ -30,6 +29,7 @@ from hearth.errors import (
     TooManyRequests,
 )
 from hearth.invoker import budget_s
+from hearth.json_problem import parser_text
 from hearth.model.event import MAX_EVENT_BYTES, Event
 from hearth.model.invocation import Invocation, InvocationResult, Outcome
 from hearth.store.functions import FunctionRecord

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from gateway.lambda_api.payload_error import parser_text
 from hearth.errors import ApiError
+from hearth.json_problem import parser_text
 
 
 @dataclass(frozen=True, slots=True)

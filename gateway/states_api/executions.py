@@ -10,12 +10,12 @@ from typing import Any
 import orjson
 
 from gateway.call import Call
-from gateway.lambda_api.payload_error import parser_text
 from gateway.states_api import pages
 from gateway.states_api.machines import as_published, existing, version_of
 from gateway.states_api.names import check_name, no_execution, no_machine, no_resource, refuse, workflow_arn
 from hearth.clock import Deadline
 from hearth.errors import ApiError
+from hearth.json_problem import parser_text
 from hearth.model.execution import MAX_DATA_BYTES, Execution, Snapshot, Status
 from hearth.model.state_machine import StateMachine
 from hearth.model.workflow_arn import WorkflowArn, execution_arn, express_arn

@@ -7,9 +7,9 @@ from typing import Any
 import orjson
 
 from gateway.call import Call
-from gateway.lambda_api.payload_error import parser_text
 from gateway.states_api.activities import existing
 from hearth.errors import ApiError
+from hearth.json_problem import parser_text
 from hearth.model.task_token import read_token
 
 #: how long GetActivityTask waits for a task (Step Functions API reference)

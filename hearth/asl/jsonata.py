@@ -25,6 +25,7 @@ import orjson
 from hearth.asl.errors import query_error
 from hearth.asl.intrinsics import HASHES, compact
 from hearth.asl.java_random import JavaRandom
+from hearth.asl.jsonata_syntax import Mentions, SyntaxProblem, mentions
 from hearth.asl.scope import ABSENT, Constant, Expression, Json, Scope
 
 TIMEOUT_MS = 1_000
@@ -102,8 +103,14 @@ def _parse(source: str) -> jsonatapy.JsonataExpression:
     try:
         return jsonatapy.compile(source)
     except ValueError as exc:
-        text = str(exc).removeprefix("Parse error: ").removeprefix("Invalid syntax: ")
-        raise InvalidExpression(_CODE.sub(r"\2", text)) from exc
+        text = _CODE.sub(r"\2", str(exc).removeprefix("Parse error: ").removeprefix("Invalid syntax: "))
+        try:
+            mentions(source)
+        except SyntaxProblem as problem:
+            text = str(problem)
+        except RecursionError:
+            pass
+        raise InvalidExpression(text) from exc
 
 
 class _Cache(threading.local):
@@ -141,11 +148,14 @@ class Jsonata:
     #: of a plain path: what it starts at and the keys from there
     path: tuple[str, ...] | None
     overflows: bool
+    #: None where only the library understands the expression
+    mentions: Mentions | None
 
     @property
     def variables(self) -> frozenset[str]:
-        """Names it may read that are nobody else's."""
-        return self.names - FUNCTION_NAMES - {"states"}
+        """Variables it reads."""
+        names = self.names if self.mentions is None else self.mentions.variables
+        return names - FUNCTION_NAMES - {"states"}
 
     def evaluate(self, scope: Scope) -> Json:
         kind, value = self._value(scope)
@@ -262,7 +272,15 @@ def compile_jsonata(source: str, location: str, expected: str = "") -> Jsonata:
         _states_read(source),
         path,
         bool(_OVERFLOWS.search(source)),
+        _mentions(source),
     )
+
+
+def _mentions(source: str) -> Mentions | None:
+    try:
+        return mentions(source)
+    except (SyntaxProblem, RecursionError):
+        return None
 
 
 def _states_read(source: str) -> dict[str, frozenset[str] | None] | None:

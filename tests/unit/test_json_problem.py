@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.lambda_api.payload_error import parser_text
+from hearth.json_problem import parser_text
 
 VALUES = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
 

@@ -1,6 +1,6 @@
-"""Why a payload is no JSON, in the words of AWS's parser (Jackson): SDK users search for these texts.
+"""Why a text is no JSON, in the words of AWS's parser (Jackson): SDK users search for these texts.
 
-Only called when orjson has refused the payload. Two of the texts are recorded from AWS, the others are Jackson's own
+Only called when orjson has refused the text. Two of the texts are recorded from AWS, the others are Jackson's own
 (com.fasterxml.jackson.core.json.UTF8StreamJsonParser).
 """
 
@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 
+#: how the parser names a text that it does not show
+REDACTED = "REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled)"
+#: characters that it shows of one that it does
+_SHOWN = 500
 _VALUES = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
 _TOKEN = re.compile(r"[\w$]+")
 _EXPECTATIONS = {
@@ -20,8 +25,35 @@ _EXPECTATIONS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class JsonProblem:
+    """text: without the place. line, column: from 1."""
+
+    text: str
+    line: int
+    column: int
+
+    def location(self, source: str = REDACTED) -> str:
+        return f"[Source: {source}; line: {self.line}, column: {self.column}]"
+
+    def __str__(self) -> str:
+        return f"{self.text}\n at {self.location()}"
+
+
+def shown_source(text: str) -> str:
+    """How the parser names a text that it shows."""
+    more = len(text) - _SHOWN
+    return f'(String)"{text[:_SHOWN]}"' + (f"[truncated {more} chars]" if more > 0 else "")
+
+
 def parser_text(payload: bytes, otherwise: str) -> str:
     """Jackson's text for a payload that orjson refuses. otherwise: orjson's, for what Python's json accepts (NaN)."""
+    problem = find_problem(payload)
+    return otherwise if problem is None else str(problem)
+
+
+def find_problem(payload: bytes) -> JsonProblem | None:
+    """None if Python's json accepts the payload."""
     try:
         text = payload.decode()
     except UnicodeDecodeError as exc:
@@ -35,10 +67,10 @@ def parser_text(payload: bytes, otherwise: str) -> str:
         return _explained(text, exc)
     except RecursionError:
         pass
-    return otherwise
+    return None
 
 
-def _explained(text: str, error: json.JSONDecodeError) -> str:
+def _explained(text: str, error: json.JSONDecodeError) -> JsonProblem:
     position = error.pos
     if error.msg.startswith("Unterminated string"):
         return _at("Unexpected end-of-input: was expecting closing quote for a string value", text, len(text))
@@ -69,8 +101,6 @@ def _open_bracket(text: str, position: int) -> str:
     return "Object"
 
 
-def _at(problem: str, text: str, position: int) -> str:
+def _at(problem: str, text: str, position: int) -> JsonProblem:
     line = text.count("\n", 0, position) + 1
-    column = position - text.rfind("\n", 0, position)
-    source = "REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled)"
-    return f"{problem}\n at [Source: {source}; line: {line}, column: {column}]"
+    return JsonProblem(problem, line, position - text.rfind("\n", 0, position))
