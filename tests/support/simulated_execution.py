@@ -85,7 +85,9 @@ class Simulation:
     stored: dict[str, bytes] = field(default_factory=dict)
     timers: dict[str, int] = field(default_factory=dict)
     inbox: list[Signal] = field(default_factory=list)
-    decisions: int = 0
+    #: keep the state in memory from decision to decision instead of loading what is stored
+    in_memory: bool = False
+    kept: ExecutionState | None = None
 
     def play(self, input: Any = None, *, text: str | None = None, until_ms: int | None = None) -> Simulation:
         self.begin(input, text=text)
@@ -117,7 +119,7 @@ class Simulation:
         for signal in signals:
             if isinstance(signal, TimerFired):
                 self.timers.pop(signal.timer, None)
-        state = self.state
+        state = self.kept if self.in_memory and self.kept is not None else self.state
         decision = decide(self.definition, state, signals, at_ms=self.at_ms, random=0.5)
         again = decide(self.definition, self.state, signals, at_ms=self.at_ms, random=0.5)
         assert _seen(again) == _seen(decision), "the same signals on the same state decide something else"
@@ -130,7 +132,7 @@ class Simulation:
         return ExecutionState.load(self.stored)
 
     def _commit(self, state: ExecutionState, decision: Decision, folded: ExecutionState) -> None:
-        self.decisions += 1
+        self.kept = state
         for event in decision.events:
             evolve(folded, HistoryEvent.load(event.dump()))
         for name, piece in state.take_changes().items():
