@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -59,11 +59,17 @@ class _Step:
 
 
 def start(
-    definition: Definition, identity: Identity, input: str, *, at_ms: int, random: float
+    definition: Definition,
+    identity: Identity,
+    input: str,
+    *,
+    at_ms: int,
+    random: float,
+    missing: Collection[str] = (),
 ) -> tuple[ExecutionState, Decision]:
-    """A new execution, run on until it is blocked. input: JSON text; random: see `decide`."""
+    """A new execution, run on until it is blocked. input: JSON text; the rest as for `decide`."""
     state = ExecutionState(identity, input)
-    run = Run(definition, state, at_ms, random)
+    run = Run(definition, state, at_ms, random, missing)
     details: dict[str, Any] = {"input": input, "inputDetails": WHOLE, "roleArn": identity.role_arn}
     if identity.alias_arn is not None:
         details["stateMachineAliasArn"] = identity.alias_arn
@@ -75,7 +81,13 @@ def start(
 
 
 def decide(
-    definition: Definition, state: ExecutionState, signals: Sequence[Signal], *, at_ms: int, random: float
+    definition: Definition,
+    state: ExecutionState,
+    signals: Sequence[Signal],
+    *,
+    at_ms: int,
+    random: float,
+    missing: Collection[str] = (),
 ) -> Decision:
     """What follows from `signals`: first all are recorded, then the execution runs on until it is blocked.
 
@@ -83,8 +95,9 @@ def decide(
     state as it is. If the commit of the decision fails, the state is void and must be loaded again. Several signals
     at once cost one commit. Signals that come too late (a timer of a task that has ended) yield nothing.
     at_ms: now, epoch ms. random: 0 <= x < 1, drawn afresh for each call; jitter comes from it.
+    missing: ARNs of activities in the definition that do not exist (any more); their tasks fail at once.
     """
-    run = Run(definition, state, at_ms, random)
+    run = Run(definition, state, at_ms, random, missing)
     steps: list[_Step] = []
     try:
         for signal in signals:

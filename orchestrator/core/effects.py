@@ -76,6 +76,14 @@ class StartMapRun:
 
 
 @dataclass(frozen=True, slots=True)
+class RedriveMapRun:
+    """The map run goes on under another task_id: its Redriven event's. StartChild with `again` follows."""
+
+    task_id: int
+    map_run_arn: str
+
+
+@dataclass(frozen=True, slots=True)
 class StartChild:
     """Run one item (or batch) of a map run as a child execution; answered by ChildEnded. input: JSON text."""
 
@@ -84,6 +92,8 @@ class StartChild:
     input: str
     #: how many items it holds: 1 unless batched
     item_count: int = 1
+    #: redrive the execution that this child was (an Express one is started anew)
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +129,7 @@ Effect = (
     | SetTimer
     | CancelTimer
     | StartMapRun
+    | RedriveMapRun
     | StartChild
     | WriteResults
     | FinishMapRun
@@ -133,6 +144,7 @@ _KINDS: dict[str, type[Effect]] = {
         SetTimer,
         CancelTimer,
         StartMapRun,
+        RedriveMapRun,
         StartChild,
         WriteResults,
         FinishMapRun,

@@ -355,9 +355,25 @@ def _container_failed(state: ExecutionState, event: HistoryEvent) -> None:
 
 def _map_run_started(state: ExecutionState, event: HistoryEvent) -> None:
     frame = state.frames[event.frame]
+    details: Any = event.details
+    if frame.container is not None:
+        frame.container.run_arn = details["mapRunArn"]
     frame.task_id = frame.last_id = event.id
     state.tasks[event.id] = frame.id
     _touch(state, frame)
+
+
+def _map_run_redriven(state: ExecutionState, event: HistoryEvent) -> None:
+    """Children that succeeded stay; those that failed or were stopped have begun and not ended."""
+    _map_run_started(state, event)
+    frame = state.frames[event.frame]
+    container = frame.container
+    assert container is not None
+    for index in [index for index, output in container.results.items() if output is None]:
+        del container.results[index]
+        state.cut[f"r:{frame.id}:{index}"] = None
+    container.failed = 0
+    container.redrives += 1
 
 
 def _items_found(state: ExecutionState, event: HistoryEvent) -> None:
@@ -436,7 +452,7 @@ _HANDLERS: dict[str, Callable[[ExecutionState, HistoryEvent], None]] = {
     "MapIterationFailed": _aborted,
     "MapIterationAborted": _aborted,
     "MapRunStarted": _map_run_started,
-    "MapRunRedriven": _map_run_started,
+    "MapRunRedriven": _map_run_redriven,
     "MapRunSucceeded": _map_run_ended,
     "MapRunFailed": _container_failed,
     "MapRunAborted": _map_run_ended,

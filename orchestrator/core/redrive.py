@@ -12,7 +12,7 @@ from hearth.asl.definition import MapState, ProcessorMode
 from orchestrator.core.evolve import FRAME_RESUMED
 from orchestrator.core.run import Run
 from orchestrator.core.state import Frame, Phase
-from orchestrator.core.states import map_
+from orchestrator.core.states import map_, map_run
 
 
 def begin(run: Run) -> None:
@@ -27,11 +27,15 @@ def _resume(run: Run, frame: Frame, event_id: int) -> None:
     if frame.phase is not Phase.STOPPED:
         return
     inside = run.definition.state(frame.state) if frame.container is not None else None
-    # children that were executions of their own are gone with their map run
-    again = isinstance(inside, MapState) and inside.processor.mode is ProcessorMode.DISTRIBUTED
+    distributed = isinstance(inside, MapState) and inside.processor.mode is ProcessorMode.DISTRIBUTED
+    # a map run whose items could not be read has nothing to go on with
+    again = distributed and frame.container is not None and not frame.container.length
     run.note(FRAME_RESUMED, frame, {"again": again}, event_id)
     container = frame.container
     if container is None:
+        return
+    if distributed and isinstance(inside, MapState):
+        map_run.redrive(run, frame, inside)
         return
     for child in list(container.children.values()):
         _resume(run, run.state.frames[child], event_id)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import random as pseudo
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import orjson
@@ -52,16 +52,20 @@ class Run:
         "at_ms",
         "decision",
         "definition",
+        "missing",
         "random",
         "started",
         "state",
     )
 
-    def __init__(self, definition: Definition, state: ExecutionState, at_ms: int, random: float) -> None:
+    def __init__(
+        self, definition: Definition, state: ExecutionState, at_ms: int, random: float, missing: Collection[str] = ()
+    ) -> None:
         self.definition = definition
         self.state = state
         self.at_ms = at_ms
         self.random = random
+        self.missing = missing
         self.decision = Decision()
         #: frames whose task's Started event is due once everything has been scheduled
         self.started: list[Frame] = []

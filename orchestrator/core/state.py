@@ -75,7 +75,19 @@ class Identity:
 class Container:
     """What a Map or Parallel state knows of its children while it runs."""
 
-    __slots__ = ("children", "failed", "items", "keys", "length", "limit", "next_index", "results", "tolerance")
+    __slots__ = (
+        "children",
+        "failed",
+        "items",
+        "keys",
+        "length",
+        "limit",
+        "next_index",
+        "redrives",
+        "results",
+        "run_arn",
+        "tolerance",
+    )
 
     def __init__(
         self, length: int, limit: int = 0, items: list[Any] | None = None, keys: list[str] | None = None
@@ -95,6 +107,9 @@ class Container:
         self.failed = 0
         #: (count, percentage) of failed children that a distributed Map bears
         self.tolerance: tuple[int, float] = (0, 0.0)
+        #: of a distributed Map's run
+        self.run_arn = ""
+        self.redrives = 0
 
 
 class Frame:
@@ -310,6 +325,8 @@ def _dump_frame(frame: Frame) -> bytes:
                 container.next_index,
                 container.failed,
                 container.tolerance,
+                container.run_arn,
+                container.redrives,
             ),
         )
     )
@@ -346,5 +363,6 @@ def _load_frame(id: int, piece: bytes, pieces: Mapping[str, bytes]) -> Frame:
         frame.container.next_index, frame.container.failed = inside[2], inside[3]
         count, percentage = inside[4]
         frame.container.tolerance = (count, percentage)
+        frame.container.run_arn, frame.container.redrives = inside[5], inside[6]
     frame.dirty = 0
     return frame

@@ -79,6 +79,8 @@ class Simulation:
     identity: Identity = field(default_factory=an_identity)
     #: answer at most so many signals at once
     batch: int = 1
+    #: activities that do not exist
+    missing: frozenset[str] = frozenset()
     at_ms: int = START_MS
     events: list[HistoryEvent] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
@@ -95,7 +97,8 @@ class Simulation:
 
     def begin(self, input: Any = None, *, text: str | None = None) -> None:
         input_text = orjson.dumps({} if input is None else input).decode() if text is None else text
-        state, decision = start(self.definition, self.identity, input_text, at_ms=self.at_ms, random=0.5)
+        moment: dict[str, Any] = {"at_ms": self.at_ms, "random": 0.5, "missing": self.missing}
+        state, decision = start(self.definition, self.identity, input_text, **moment)
         folded = ExecutionState(self.identity, input_text)
         self._commit(state, decision, folded)
 
@@ -120,8 +123,9 @@ class Simulation:
             if isinstance(signal, TimerFired):
                 self.timers.pop(signal.timer, None)
         state = self.kept if self.in_memory and self.kept is not None else self.state
-        decision = decide(self.definition, state, signals, at_ms=self.at_ms, random=0.5)
-        again = decide(self.definition, self.state, signals, at_ms=self.at_ms, random=0.5)
+        moment: dict[str, Any] = {"at_ms": self.at_ms, "random": 0.5, "missing": self.missing}
+        decision = decide(self.definition, state, signals, **moment)
+        again = decide(self.definition, self.state, signals, **moment)
         assert _seen(again) == _seen(decision), "the same signals on the same state decide something else"
         self._commit(state, decision, self.state)
         return decision

@@ -16,7 +16,7 @@ from hearth.asl import errors
 from hearth.asl.definition import ItemBatcher, ItemReader, MapItem, MapState
 from hearth.asl.errors import StateError
 from hearth.asl.scope import Json, Scope
-from orchestrator.core.effects import FinishMapRun, StartChild, StartMapRun, WriteResults
+from orchestrator.core.effects import FinishMapRun, RedriveMapRun, StartChild, StartMapRun, WriteResults
 from orchestrator.core.evolve import CHILD_ENDED, CHILDREN_STARTED, ITEMS_FOUND, LIMITS_CHANGED
 from orchestrator.core.failure import Failure, fail
 from orchestrator.core.run import Run, to_text
@@ -83,6 +83,19 @@ def child_ended(run: Run, frame: Frame, state: MapState, signal: ChildEnded) -> 
         failed(run, frame, state, errors.EXCEED_TOLERATED_FAILURE_THRESHOLD, cause)
     else:
         _go_on(run, frame, state)
+
+
+def redrive(run: Run, frame: Frame, state: MapState) -> None:
+    """Go on with the children that failed, were stopped or have not been started."""
+    container = _container(frame)
+    details = {"mapRunArn": container.run_arn, "redriveCount": container.redrives + 1}
+    task_id = run.emit("MapRunRedriven", frame, frame.last_id, details)
+    run.perform(RedriveMapRun(task_id, container.run_arn))
+    for index in range(container.next_index):
+        if index not in container.results:
+            value = (container.items or [])[index]
+            run.perform(StartChild(task_id, index, to_text(value), _item_count(state, value), again=True))
+    _go_on(run, frame, state)
 
 
 def updated(run: Run, frame: Frame, state: MapState, signal: MapRunUpdated) -> None:

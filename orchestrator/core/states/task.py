@@ -8,7 +8,7 @@ import orjson
 
 from hearth.asl import errors
 from hearth.asl.definition import Resource, ResourceKind, TaskState
-from hearth.asl.errors import StateError
+from hearth.asl.errors import StateError, runtime_error
 from hearth.model.task_token import make_token
 from orchestrator.core.effects import StartTask
 from orchestrator.core.failure import Failure
@@ -26,6 +26,8 @@ def enter(run: Run, frame: Frame, state: TaskState) -> None:
 def schedule(run: Run, frame: Frame, state: TaskState) -> None:
     """Ask for an attempt; the first follows the Entered event, a retry the event that failed."""
     resource = state.resource
+    if resource.arn in run.missing:
+        raise runtime_error(f"The activity {resource.arn} does not exist.")
     # the id of the Scheduled event to come names the task
     task_id = run.state.next_event_id
     identity = run.state.identity

@@ -1,0 +1,152 @@
+"""Distributed Maps: items become executions of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from orchestrator.core.effects import (
+    ExecutionEnded,
+    FinishMapRun,
+    RedriveMapRun,
+    StartChild,
+    StartMapRun,
+    WriteResults,
+)
+from orchestrator.core.signals import ChildEnded, ItemsUnreadable, MapRunUpdated, RedriveRequested
+from tests.support.simulated_execution import Simulation, a_definition, simulate
+
+from .test_histories import CATCH, PASS
+
+READER = {"Resource": "arn:aws:states:::s3:getObject", "ReaderConfig": {"InputType": "JSON"}, "Parameters": {
+    "Bucket": "b", "Key.$": "$.key"}}  # fmt: skip
+WRITER = {"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket": "b", "Prefix": "p"}}
+
+
+def distributed(**members: Any) -> dict[str, Any]:
+    processor = {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+        "StartAt": "X",
+        "States": {"X": {"Type": "Pass", "End": True}},
+    }
+    return {"Type": "Map", "ItemProcessor": processor, "Label": "each"} | members
+
+
+def echo(effect: Any) -> Any:
+    return orjson.loads(effect.input) if isinstance(effect, StartChild) else None
+
+
+def failing(*indexes: int) -> Any:
+    def script(effect: Any) -> Any:
+        if isinstance(effect, StartChild) and effect.index in indexes:
+            return [ChildEnded(effect.task_id, effect.index, "FAILED", None, "E", "c")]
+        return echo(effect)
+
+    return script
+
+
+def test_history_of_a_distributed_map() -> None:
+    played = simulate({"M": distributed()}, [1, 2], echo)
+    assert played.history == [
+        "1 ExecutionStarted←0",
+        "2 MapStateEntered←0",
+        "3 MapStateStarted←2",
+        "4 MapRunStarted←3",
+        "5 MapRunSucceeded←4",
+        "6 MapStateSucceeded←5",
+        "7 MapStateExited←4",
+        "8 ExecutionSucceeded←7",
+    ]
+    assert played.output == [1, 2]
+    assert played.details("MapStateStarted") == [{"length": 2}]
+    (begun,) = played.all_of(StartMapRun)
+    assert begun.map_run_arn.startswith("arn:aws:states:us-east-1:000000000000:mapRun:machine/each:")
+    assert played.all_of(FinishMapRun) == [FinishMapRun(4, "SUCCEEDED")]
+
+
+def test_items_are_read_selected_and_batched() -> None:
+    states = {
+        "M": distributed(
+            ItemReader=READER,
+            ItemSelector={"v.$": "$$.Map.Item.Value", "k.$": "$.key"},
+            ItemBatcher={"MaxItemsPerBatch": 2, "BatchInput": {"of.$": "$.key"}},
+        )
+    }
+
+    def script(effect: Any) -> Any:
+        return [1, 2, 3] if isinstance(effect, StartMapRun) else echo(effect)
+
+    played = simulate(states, {"key": "file"}, script)
+    (begun,) = played.all_of(StartMapRun)
+    assert begun.reader == {
+        "Resource": "arn:aws:states:::s3:getObject",
+        "ReaderConfig": {"InputType": "JSON"},
+        "Parameters": {"Bucket": "b", "Key": "file"},
+    }
+    assert played.details("MapStateStarted") == [{"length": 0}]
+    one, two, three = ({"v": n, "k": "file"} for n in (1, 2, 3))
+    shared = {"BatchInput": {"of": "file"}}
+    assert played.output == [shared | {"Items": [one, two]}, shared | {"Items": [three]}]
+    assert [child.item_count for child in played.all_of(StartChild)] == [2, 1]
+
+
+def test_unreadable_items_fail_the_run() -> None:
+    states = {"M": distributed(ItemReader=READER)}
+    cause = "Attempting to map over non-iterable node."
+    played = simulate(states, {"key": "f"}, lambda effect: [ItemsUnreadable(effect.task_id, cause)])
+    assert played.history[4:] == ["5 MapRunFailed←4", "6 MapStateFailed←5", "7 ExecutionFailed←6"]
+    assert played.details("MapRunFailed") == [{"error": "States.ItemReaderFailed", "cause": cause}]
+    assert played.details("ExecutionFailed") == [{"error": "States.ItemReaderFailed", "cause": cause}]
+
+
+def test_tolerated_failures_are_left_out() -> None:
+    played = simulate({"M": distributed(ToleratedFailureCount=1)}, [1, 2, 3], failing(1))
+    assert played.output == [1, 3]
+
+
+def test_too_many_failures_end_the_run_and_can_be_caught() -> None:
+    states = {"M": distributed(ToleratedFailurePercentage=30, Catch=CATCH), "Caught": PASS}
+    played = simulate(states, [1, 2, 3], failing(0, 1))
+    assert played.output == {
+        "Error": "States.ExceedToleratedFailureThreshold",
+        "Cause": "The specified tolerated failure threshold was exceeded",
+    }
+    assert played.all_of(FinishMapRun) == [FinishMapRun(4, "FAILED")]
+
+
+def test_as_many_children_as_may_run_at_once() -> None:
+    played = Simulation(a_definition({"M": distributed(MaxConcurrency=2)}))
+    played.begin([1, 2, 3, 4, 5])
+    assert [child.index for child in played.all_of(StartChild)] == [0, 1]
+    played.send(ChildEnded(4, 1, "SUCCEEDED", "2"))
+    assert [child.index for child in played.all_of(StartChild)] == [0, 1, 2]
+    assert not played.send(ChildEnded(4, 1, "SUCCEEDED", "2")).effects, "told twice"
+    played.send(MapRunUpdated(4, max_concurrency=3))
+    assert [child.index for child in played.all_of(StartChild)] == [0, 1, 2, 3]
+
+
+def test_result_writer_has_the_last_word() -> None:
+    def script(effect: Any) -> Any:
+        return {"ResultWriterDetails": {"Bucket": "b"}} if isinstance(effect, WriteResults) else echo(effect)
+
+    played = simulate({"M": distributed(ResultWriter=WRITER)}, [1], script)
+    (asked,) = played.all_of(WriteResults)
+    assert asked.writer == {"Resource": WRITER["Resource"], "Parameters": WRITER["Parameters"], "WriterConfig": {}}
+    assert played.output == {"ResultWriterDetails": {"Bucket": "b"}}
+
+
+def test_redriven_run_repeats_only_the_children_that_failed() -> None:
+    played = Simulation(a_definition({"M": distributed()}), failing(1))
+    played.play([1, 2, 3])
+    assert played.all_of(ExecutionEnded)[0].status == "FAILED"
+    played.script = echo
+    played.effects.clear()
+    played.send(RedriveRequested())
+    played.go_on()
+    assert played.output == [1, 2, 3]
+    assert 1 in [child.index for child in played.all_of(StartChild) if child.again]
+    assert 0 not in [child.index for child in played.all_of(StartChild)]
+    assert len(played.all_of(RedriveMapRun)) == 1
+    redriven = played.details("MapRunRedriven")[0]
+    assert redriven == {"mapRunArn": played.details("MapRunStarted")[0]["mapRunArn"], "redriveCount": 1}
