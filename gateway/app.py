@@ -17,11 +17,14 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_ji
 from gateway import downloads, health, metrics, segments
 from gateway.backends import Backends, open_backends
 from gateway.call import Call
+from gateway.front_doors import doors
+from gateway.front_doors.entry import entry_of
 from gateway.http import Answer, Request
 from gateway.ids import new_request_id
 from gateway.protocols.service import Service
+from gateway.receiving import MAX_REQUEST_BYTES, Disconnected, Receive, read_body
 from gateway.routes import Route, Router
-from gateway.sending import Receive, Send, send_answer
+from gateway.sending import Send, send_answer
 from gateway.services import offers
 from hearth import links
 from hearth.errors import ApiError, HearthError, RequestEntityTooLarge, Unavailable, ValidationFailed
@@ -31,8 +34,6 @@ log = logging.getLogger(__name__)
 
 Scope = dict[str, Any]
 
-#: of any request: AWS's limit for CreateFunction, the largest of all operations here
-MAX_REQUEST_BYTES = 70_167_211
 #: what an Invoke may carry before AWS refuses the request itself rather than its payload
 MAX_INVOKE_BYTES = 6_291_456 + 1_048_576
 INVOKE_LIMIT_BYTES = 6_291_456
@@ -106,9 +107,13 @@ class Gateway:
         request = self._request(scope)
         request_id = new_request_id()
         try:
-            answer = await self._side_door(request, receive)
-            if answer is None:
-                answer = await self._api(request, request_id, receive)
+            entry = entry_of(request)
+            if entry is not None:
+                request.body = await read_body(receive)
+                answer = await doors.answer(self._backends, entry, scope, request, request_id)
+            else:
+                side = await self._side_door(request, receive)
+                answer = side if side is not None else await self._api(request, request_id, receive)
         except Disconnected:
             return
         await send_answer(receive, send, answer, request_id, head=request.method == "HEAD")
@@ -136,12 +141,12 @@ class Gateway:
         if request.path.startswith(links.CODE_PATH) and self._backends is not None:
             return await downloads.download(self._backends, request)
         if request.path.startswith(links.SEGMENTS_PATH) and not request.from_function and self._backends is not None:
-            request.body = await _body(receive)
+            request.body = await read_body(receive)
             return await segments.take_in(self._backends, request)
         return None
 
     async def _api(self, request: Request, request_id: str, receive: Receive) -> Answer:
-        request.body = await _body(receive)
+        request.body = await read_body(receive)
         started_s = time.perf_counter()
         route, path_values, service = self._router.find(request)
         try:
@@ -178,10 +183,6 @@ class Gateway:
         return answer
 
 
-class Disconnected(Exception):
-    """The client went away before its request was whole."""
-
-
 def _headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
     if len(headers) != len(raw):  # some came more than once
@@ -205,24 +206,3 @@ def _named(error: HearthError, service: Service) -> HearthError:
     if isinstance(error, ValidationFailed) and service.validation_code != error.code:
         return ApiError(service.validation_code, error.status, error.message)
     return error
-
-
-async def _body(receive: Receive) -> bytes:
-    """The whole body; of one that is too long only the beginning, one byte more than allowed."""
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise Disconnected
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return body
-    parts, size = [body], len(body)
-    while message.get("more_body"):
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        part = message.get("body", b"")
-        # Read on beyond the limit: a client that is still sending does not listen for the answer.
-        if size <= MAX_REQUEST_BYTES:
-            parts.append(part)
-            size += len(part)
-    return b"".join(parts)[: MAX_REQUEST_BYTES + 1]

@@ -10,6 +10,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.front_doors.cache import DoorCache
+from gateway.front_doors.http_api import HttpApi
+from gateway.front_doors.loader import ApiLoader
 from gateway.function_cache import FunctionCache
 from gateway.keys import Keys
 from gateway.settling import Settler
@@ -17,7 +20,7 @@ from gateway.sigv4 import Verifier
 from hearth.aws_clients import AwsClients
 from hearth.blobs import BlobStore
 from hearth.broker.connection import Broker
-from hearth.broker.control import ControlBus
+from hearth.broker.control import Change, ControlBus
 from hearth.broker.event_messages import EventPublisher
 from hearth.broker.invoker import BrokerInvoker
 from hearth.broker.unplaced import UnplacedAnswers
@@ -29,6 +32,7 @@ from hearth.logs.reader import LogReader
 from hearth.platform_clock import PlatformClock
 from hearth.settings import Settings
 from hearth.store import Store, Stores, platform, workers
+from hearth.store.apis import ApiTable
 from hearth.store.events import raise_partitions
 from hearth.store.executions import ExecutionTable
 from hearth.store.functions import FunctionTable
@@ -57,6 +61,10 @@ class Backends:
     verifier: Verifier
     blobs: BlobStore
     logs: LogReader
+    control: ControlBus
+    apis: ApiTable
+    #: APIs by their ids, as front doors use them
+    doors: DoorCache[HttpApi]
     aws: AwsClients
     machines: MachineTable
     executions: ExecutionTable
@@ -92,10 +100,19 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
         functions = FunctionTable(stores.state)
         cache = FunctionCache(functions)
         settler = Settler(functions, cache, stores.coordination, control)
-        await control.start(settler.on_change)
+        apis = ApiTable(stores.state)
+        doors: DoorCache[HttpApi] = DoorCache(ApiLoader(apis), apis.epoch)
+
+        def on_change(change: Change) -> None:
+            settler.on_change(change)
+            if change.kind == "door":
+                doors.drop(change.name)
+
+        await control.start(on_change)
         await cache.renew()
         for name, work in (
             ("function-cache", cache.keep_renewed()),
+            ("front-doors", doors.keep_renewed()),
             ("settler", settler.run()),
             ("clock", clock.keep_read(stores.state)),
         ):
@@ -118,6 +135,9 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
             clock=clock,
             blobs=BlobStore(settings.blobs_dir),
             logs=LogReader(settings.blobs_dir),
+            control=control,
+            apis=apis,
+            doors=doors,
             aws=aws,
         )
 

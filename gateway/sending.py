@@ -9,8 +9,8 @@ from typing import Any
 
 from gateway.http import Answer, ByteStream
 from gateway.protocols.query import REQUEST_ID
+from gateway.receiving import Receive
 
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.apigatewayv2_api.operations import OPERATIONS as HTTP_APIS
 from gateway.call import Operation
 from gateway.lambda_api import aliases as function_aliases
 from gateway.lambda_api import functions, invoke, invoke_stream, versions
@@ -56,6 +57,7 @@ def offers() -> list[Offer]:
                 "UpdateFunctionConfiguration": functions.update_function_configuration,
             },
         ),
+        Offer(Service("apigatewayv2", validation_code="BadRequestException"), HTTP_APIS),
         Offer(
             Service("logs", validation_code="InvalidParameterException"),
             {

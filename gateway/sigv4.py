@@ -83,6 +83,11 @@ class Verifier:
         return caller
 
 
+def access_key_of(request: Request) -> str:
+    """The id of the key that signed, as the request claims it. Raises ApiError."""
+    return _read(request).claims.access_key
+
+
 @functools.lru_cache(maxsize=4096)
 def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
     key = f"AWS4{secret}".encode()

@@ -57,6 +57,11 @@ class Settings(BaseSettings):
         None, description="endpoint of every AWS service that Hearth does not run; `aws`: AWS itself"
     )
     aws_endpoints: str | None = Field(None, description="the same by service: s3=http://...,sqs=aws")
+    front_door_url: str | None = Field(
+        None,
+        description="where the outside reaches the gateway: function URLs and APIs are host names below it "
+        "(default: http://localhost:PORT)",
+    )
     function_endpoint_url: str | None = Field(
         None, description="AWS_ENDPOINT_URL inside functions (default: Hearth itself)"
     )

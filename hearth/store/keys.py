@@ -43,6 +43,9 @@ state
     hearth:activity-bell:ARN            list    wakes those who wait for one
     hearth:map-run:ARN                  hash    a Distributed Map's run
     hearth:map-runs:ARN                 zset    an execution's map runs -> started, epoch ms
+    hearth:api:ID                       hash    an API of API Gateway: revision, record, snapshot:DEPLOYMENT
+    hearth:apis:KIND:{acct:region}      zset    ids of an account's HTTP or REST APIs, score 0
+    hearth:doors:epoch                  int     raised by every change of an API or a function URL
 
 coordination (may be lost at any time)
     hearth:workers                      zset    worker id -> expiry, epoch ms (heartbeat)
@@ -79,6 +82,9 @@ CLOCK = "hearth:clock"
 WORKFLOW_SHARDS = "hearth:workflows:shards"
 WORKFLOWS_CLOSED = "hearth:workflows:closed"
 ORCHESTRATORS = "hearth:orchestrators"
+
+
+DOORS_EPOCH = "hearth:doors:epoch"
 
 
 def function(account: str, region: str, name: str) -> str:
@@ -240,3 +246,11 @@ def map_run(arn: str) -> str:
 
 def map_runs(execution_arn: str) -> str:
     return f"hearth:map-runs:{execution_arn}"
+
+
+def api(api_id: str) -> str:
+    return f"hearth:api:{api_id}"
+
+
+def apis(kind: str, account: str, region: str) -> str:
+    return f"hearth:apis:{kind}:{{{account}:{region}}}"

@@ -1,0 +1,26 @@
+"""APIs from `state`, compiled: what the cache of front doors is filled with."""
+
+from __future__ import annotations
+
+from gateway.front_doors.http_api import HttpApi
+from gateway.front_doors.jwt_authorizer import IssuerKeys
+from hearth.store.apis import ApiTable
+
+
+class ApiLoader:
+    """Compiles APIs from their documents."""
+
+    def __init__(self, apis: ApiTable) -> None:
+        self._apis = apis
+        self._keys = IssuerKeys()
+
+    async def __call__(self, api_id: str) -> HttpApi | None:
+        """Raises Unavailable."""
+        record = await self._apis.get(api_id)
+        if record is None:
+            return None
+        stages = record.document["Stages"].values()
+        wanted = {
+            stage["DeploymentId"] for stage in stages if stage.get("DeploymentId") and not stage.get("AutoDeploy")
+        }
+        return HttpApi(record, await self._apis.snapshots(api_id, wanted), self._keys)
