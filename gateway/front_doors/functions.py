@@ -29,7 +29,7 @@ class PayloadTooLarge(Exception):
 
 async def resolve(backends: Backends, target: FunctionTarget) -> FunctionRecord:
     """The version that serves this request. Raises FunctionMissing."""
-    record = await backends.cache.get(target.account, target.region, target.name)
+    record = await backends.cache.get(target.account, target.region, target.name, target.qualifier)
     if record is None:
         raise FunctionMissing(target.arn)
     if record.state != _ACTIVE:
