@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import urllib.request
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -94,6 +95,15 @@ class Platform:
         paginator = self._client("logs").get_paginator("filter_log_events")
         pages = paginator.paginate(logGroupName=f"/aws/lambda/{function}", filterPattern=word)
         return [entry["message"] for page in pages for entry in page["events"]]
+
+    async def events_waiting(self) -> int:
+        """Accepted events that no poller has taken yet, as /metrics tells."""
+        return await asyncio.to_thread(self._events_waiting)
+
+    def _events_waiting(self) -> int:
+        with urllib.request.urlopen(f"{self._endpoint}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        return sum(int(float(line.rsplit(" ", 1)[1])) for line in lines if line.startswith("hearth_events_waiting{"))
 
     async def deploy(self, function: str, source: Path, runtime: str) -> None:
         """Create it and wait until it is active."""

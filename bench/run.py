@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import shutil
 import signal
 import sys
 import time
@@ -34,79 +33,41 @@ from bench.event_rate import EventFigures  # noqa: E402
 from bench.hearth_platform import Platform  # noqa: E402
 from bench.measure import Bench, function_name  # noqa: E402
 from bench.report import HEARTH, ColdStarts, Measured  # noqa: E402
+from bench.say import say  # noqa: E402
+from bench.stack import LOG, start_platform, start_servers  # noqa: E402
 from hearth.embedded.process import StartFailed  # noqa: E402
-from hearth.embedded.servers import Servers  # noqa: E402
-from hearth.embedded.stackfile import AlreadyRunning, StackFile  # noqa: E402
+from hearth.embedded.stackfile import AlreadyRunning  # noqa: E402
 from hearth.settings import BadSettings, Settings  # noqa: E402
-from workers.runtimes import Runtime, installed, prepare  # noqa: E402
+from workers.runtimes import Runtime, installed  # noqa: E402
 
-DATA = ROOT / "build" / "bench"
-LOG = DATA / "bench.log"
 RESULTS = ROOT / "bench" / "results"
 FUNCTION = ROOT / "bench" / "function" / "app.py"
 CLOSED_LOOP = "bench-closed-loop"
-#: stay from run to run: preparing runtimes takes long and changes nothing; the log is for afterwards
-KEPT = ("runtimes", "run", LOG.name)
 #: sandboxes start while others serve, so a warm set takes longer than its cold starts
 WARM_UP_S = {1: 1.0, 8: 2.0, 32: 5.0}
 CONCURRENCIES = tuple(WARM_UP_S)
-SERVER_GRACE_S = 20.0
 #: more than the functions need, so that no sandbox has to give way to another function's
 ROOM = 2 * sum(CONCURRENCIES)
 
 
 async def start(stack: AsyncExitStack) -> tuple[Bench, Platform, Runtime, Settings]:
     """Servers, bare pipe and platform, which end with `stack`. Raises AlreadyRunning, StartFailed."""
-    record = StackFile(DATA)
-    record.acquire()
-    stack.callback(record.release)
-    clear_data()
-    stack.callback(clear_data)
-    log = stack.enter_context(LOG.open("w", buffering=1))
-
-    def on_line(name: str, line: str) -> None:
-        log.write(f"{name} {line}\n")
-
-    settings = Settings.load(
-        data=DATA,
-        port=record.port("api"),
-        function_port=record.port("functions"),
-        workers=1,
-        max_workers=1,
-        gateway_processes=1,
-        max_sandboxes=ROOM,
-        idle_seconds=3600.0,
-    )
-    servers = Servers(settings, record, on_line)
-    units = [*servers.broker, *servers.stores]
-    for unit in units:
-        say(f"starting {unit.name}")
-        await unit.start()
-        stack.push_async_callback(unit.stop, SERVER_GRACE_S)
-    settings = servers.resolved()
+    servers = await start_servers(stack, max_sandboxes=ROOM)
+    settings = servers.settings
     assert settings.broker_url is not None
-    say("preparing runtimes")
-    await prepare(settings, say)
     runtime = chosen(installed(settings))
-    say("starting the bare pipe and the platform")
+    say("starting the bare pipe")
     command = plain_command(runtime, FUNCTION)
-    bare = await stack.enter_async_context(BarePipe(settings.broker_url, CONCURRENCIES, command, on_line))
-    platform = await stack.enter_async_context(Platform(settings, on_line))
+    bare = await stack.enter_async_context(BarePipe(settings.broker_url, CONCURRENCIES, command, servers.on_line))
+    platform = await start_platform(stack, servers)
     celery = None
     if celery_rpc.installed():
         say("starting Celery")
-        celery = await stack.enter_async_context(celery_rpc.CeleryPeer(settings.broker_url, CONCURRENCIES, on_line))
+        peer = celery_rpc.CeleryPeer(settings.broker_url, CONCURRENCIES, servers.on_line)
+        celery = await stack.enter_async_context(peer)
     else:
         say("without Celery, which is not installed: pip install -e '.[bench]'")
-    pids = {unit.name: unit.pid for unit in units if unit.pid is not None}
-    return Bench(bare, celery, platform, pids), platform, runtime, settings
-
-
-def clear_data() -> None:
-    """Each run begins with empty servers and leaves nothing behind but what is dear to make."""
-    for path in DATA.iterdir():
-        if path.name not in KEPT:
-            shutil.rmtree(path)
+    return Bench(bare, celery, platform, servers.pids), platform, runtime, settings
 
 
 async def measure_rounds(bench: Bench, rounds: int, seconds: float) -> list[Measured]:
@@ -170,10 +131,6 @@ def publish(
     path.with_suffix(".json").write_text(json.dumps(content, indent=1))
     path.with_suffix(".md").write_text(text)
     say(f"written: {path}.json and .md; log: {LOG}")
-
-
-def say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
 
 
 async def until_interrupted(options: argparse.Namespace) -> int:

@@ -339,7 +339,7 @@ def _holdings(supervisor: Supervisor) -> Answer:
         ),
         "links of the router": len(Path(f"/proc/{spawner}/net/dev").read_text().splitlines()),
         "loop devices": len(_loop_devices()),
-        "mounts of the spawner": len(Path(f"/proc/{spawner}/mountinfo").read_text().splitlines()),
+        "mounts of the spawner": _own_mounts(spawner),
         "asyncio tasks": len(asyncio.all_tasks()),
     }
 
@@ -359,6 +359,17 @@ def _loop_devices() -> set[str]:
             if tempfile.gettempdir() in file.read_text():
                 found.add(str(file))
     return found
+
+
+def _own_mounts(spawner: int) -> int:
+    """Those in this test's folder and those that only the spawner sees: others on the host mount and unmount too."""
+    points = _mount_points(spawner)
+    foreign = {point for point in _mount_points("self") if not point.startswith(tempfile.gettempdir())}
+    return sum(point not in foreign for point in points)
+
+
+def _mount_points(pid: int | str) -> list[str]:
+    return [line.split()[4] for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines()]
 
 
 def _descendants(of: int) -> list[int]:
