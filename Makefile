@@ -14,10 +14,10 @@ PYTHONS := $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3 /usr/bi
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help up down status check test fmt lint types unit integration faults load bench
+.PHONY: help up down status check test fmt lint types unit integration faults load bench bench-events
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | \
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
 	  while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 up: .venv/.ready ## start everything, deploy and invoke an example; Ctrl-C stops it
@@ -67,6 +67,9 @@ load: .venv/.ready-dev ## locust against a platform of its own for a minute; doc
 
 bench: .venv/.ready-dev ## this platform against the bare pipe of its parts, and Celery
 	@$(BIN)/python bench/run.py
+
+bench-events: .venv/.ready-dev ## pushes alone and beside events at full speed, in one run
+	@$(BIN)/python bench/events_beside_pushes.py
 
 .venv/.python:
 	@found=; for python in $(PYTHONS); do \

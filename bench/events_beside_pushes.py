@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench import environment  # noqa: E402
 from bench.bare_pipe.runtime import chosen  # noqa: E402
-from bench.cpu import SANDBOX, cpu_seconds, spent_between  # noqa: E402
+from bench.cpu import SANDBOX, cpu_seconds  # noqa: E402
 from bench.hearth_platform import Platform  # noqa: E402
 from bench.load import Load, Request, run_load  # noqa: E402
 from bench.measure import PAYLOADS  # noqa: E402
@@ -49,11 +49,10 @@ ROOM = 32
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """One measurement of pushes; events_s: accepted per second meanwhile. cpu: cores, by kind of process."""
+    """One measurement of pushes; events_s: accepted per second meanwhile."""
 
     push: Load
     events: Load | None
-    cpu: dict[str, float]
 
     @property
     def events_s(self) -> float:
@@ -61,17 +60,14 @@ class Beside:
 
 
 class Mixed:
-    def __init__(self, platform: Platform, servers: dict[str, int], clients: int) -> None:
+    def __init__(self, platform: Platform, clients: int) -> None:
         self._platform = platform
-        self._servers = servers
         self._clients = clients
         self.errors: Counter[str] = Counter()
         self.full = 0
 
     async def measure(self, seconds: float, *, with_events: bool) -> Beside:
         pushes = self._platform.requests(PUSHED, PAYLOADS)
-        roots = {**self._servers, **self._platform.roots()}
-        before = cpu_seconds(roots)
         if not with_events:
             push, events = await self._load(pushes, PUSHERS, seconds), None
         else:
@@ -80,16 +76,15 @@ class Mixed:
                 pushing = tasks.create_task(self._load(pushes, PUSHERS, seconds))
                 sending = tasks.create_task(self._load(sent, self._clients, seconds))
             push, events = pushing.result(), sending.result()
-        spent = spent_between(before, cpu_seconds(roots))
         for load in (push, events):
             self._note(load)
-        return Beside(push, events, {kind: s / push.seconds for kind, s in spent.items()})
+        return Beside(push, events)
 
     async def drained(self) -> float:
         """Seconds until every accepted event has run."""
         started = asyncio.get_running_loop().time()
         async with asyncio.timeout(DRAIN_S):
-            while await self._platform.events_waiting():
+            while await self._platform.events_waiting():  # noqa: ASYNC110 - the broker's queues tell nobody
                 await asyncio.sleep(0.2)
         return asyncio.get_running_loop().time() - started
 
@@ -131,7 +126,7 @@ async def run(options: argparse.Namespace) -> int:
         family = chosen(installed(servers.settings)).family
         for function in (PUSHED, EVENTED):
             await platform.deploy(function, FUNCTION, family)
-        mixed = Mixed(platform, servers.pids, options.clients)
+        mixed = Mixed(platform, options.clients)
         await mixed.measure(WARM_UP_S, with_events=True)
         await mixed.drained()
         rounds = []
@@ -140,7 +135,7 @@ async def run(options: argparse.Namespace) -> int:
             beside = await mixed.measure(options.seconds, with_events=True)
             drain_s = await mixed.drained()
             rounds.append((alone, beside))
-            say(f"round {number}: {_words(alone)}; beside {_words(beside)}; drained in {drain_s:.1f} s; cpu {beside.cpu}")
+            say(f"round {number}: {_words(alone)}; beside {_words(beside)}; drained in {drain_s:.1f} s")
         before = mixed.memory_mb()
         long = await mixed.measure(options.long, with_events=True)
         after = mixed.memory_mb()

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.event_gate import EventGate
 from gateway.front_doors.cache import DoorCache
 from gateway.front_doors.http_api import HttpApi
 from gateway.front_doors.loader import ApiLoader
@@ -54,6 +55,7 @@ class Backends:
     broker: Broker
     invoker: Invoker
     events: EventPublisher
+    event_gate: EventGate
     functions: FunctionTable
     cache: FunctionCache
     settler: Settler
@@ -124,6 +126,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
             broker=broker,
             invoker=invoker,
             events=events,
+            event_gate=EventGate(lambda: invoker.busy),
             functions=functions,
             cache=cache,
             settler=settler,

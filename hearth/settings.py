@@ -72,6 +72,11 @@ class Settings(BaseSettings):
         128 * 2**20, description="most bytes in one queue of asynchronous invokes; beyond it callers get 429", ge=1024
     )
     event_concurrency: int = Field(10, description="asynchronous invokes of one function running at once", ge=1)
+    event_pace: int = Field(
+        default_factory=lambda: max(1, (os.cpu_count() or 1) // 2),
+        description="events that a poller has on their way to a function at once (default: half the cores)",
+        ge=1,
+    )
     max_sandboxes: int | None = Field(None, description="a host's room (default: from memory)", ge=1)
     max_workers: int | None = Field(None, description="most worker processes of a host (default: its cores)", ge=1)
     scale_up_wait_seconds: float = Field(

@@ -21,6 +21,7 @@ from hearth.settings import Settings
 from hearth.store import Stores, events
 from hearth.store.functions import FunctionTable
 from pollers.event_retry import Done, Drop, EventLimits, Retry, Step, after_attempt, before_attempt
+from pollers.pacing import Pacing
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class EventDispatcher:
         self._state = stores.state
         self._functions = FunctionTable(stores.state)
         self._invoker = invoker
+        self._pacing = Pacing(settings.event_pace)
         self._limits = EventLimits(
             max_age_s=settings.event_max_age_seconds, retry_base_s=settings.event_retry_base_seconds
         )
@@ -100,8 +102,9 @@ class EventDispatcher:
             return Drop(DropReason.ZERO_RESERVED_CONCURRENCY)
         if record.state != "Active":
             return InvocationResult(Outcome.UNAVAILABLE, detail=f"The function is {record.state}.")
-        deadline = Deadline.after(budget_s(self._settings, version))
-        return await self._invoker.invoke(_invocation(event, version, deadline), deadline=deadline)
+        async with self._pacing.place():
+            deadline = Deadline.after(budget_s(self._settings, version))
+            return await self._invoker.invoke(_invocation(event, version, deadline), deadline=deadline)
 
 
 def _invocation(event: Event, version: FunctionVersion, deadline: Deadline) -> Invocation:

@@ -97,19 +97,19 @@ async def _event(call: Call, ref: FunctionRef, payload: bytes) -> dict[str, Any]
     """Accepted once the broker has stored it. The version is resolved when it runs."""
     caller, headers = call.caller, call.request.headers
     trace_id = headers.get("x-amzn-trace-id") or new_trace_id()
-    await call.backends.events.accept(
-        Event(
-            request_id=call.request_id,
-            account=caller.account,
-            region=caller.region,
-            name=ref.name,
-            payload=payload,
-            accepted_at_ms=now_ms(),
-            qualifier=ref.qualifier or "",
-            trace_id=trace_id,
-            content_type=headers.get("content-type", "application/json"),
-        )
+    event = Event(
+        request_id=call.request_id,
+        account=caller.account,
+        region=caller.region,
+        name=ref.name,
+        payload=payload,
+        accepted_at_ms=now_ms(),
+        qualifier=ref.qualifier or "",
+        trace_id=trace_id,
+        content_type=headers.get("content-type", "application/json"),
     )
+    async with call.backends.event_gate.passing():
+        await call.backends.events.accept(event)
     metrics.event_accepted()
     call.headers.append((b"x-amzn-trace-id", trace_id.encode()))
     return {"StatusCode": 202, "Payload": b""}

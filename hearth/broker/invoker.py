@@ -97,6 +97,11 @@ class BrokerInvoker:
             if not pending.future.done():
                 pending.future.set_result(lost)
 
+    @property
+    def busy(self) -> bool:
+        """Whether an invocation of this process is under way."""
+        return bool(self._pending)
+
     async def invoke(self, invocation: Invocation, *, deadline: Deadline) -> InvocationResult:
         with self._asked(invocation, deadline) as pending:
             result = await pending.future

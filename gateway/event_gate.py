@@ -1,0 +1,57 @@
+"""Events give way to pushes at the door: while this process has pushes on the road, it stores few events at once.
+
+Gateway, broker, worker and sandboxes are a handful of processes that share a host's cores, and while those are busy a
+push takes longer with every request that is under way beside it. Its caller waits; that of an event waits for the 202
+only, and one who sends without pause is slowed down by it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+
+#: events that are being stored while there are pushes
+BESIDE_PUSHES = 2
+
+
+class EventGate:
+    """`pushing`: whether a push is under way. Without one, all may pass at once."""
+
+    def __init__(self, pushing: Callable[[], bool], at_once: int = BESIDE_PUSHES) -> None:
+        self._pushing = pushing
+        self._at_once = at_once
+        self._passing = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @contextlib.asynccontextmanager
+    async def passing(self) -> AsyncIterator[None]:
+        """In the order of arrival. Nobody waits unless somebody passes, who lets the next one in."""
+        if self._waiting or (self._passing >= self._at_once and self._pushing()):
+            await self._turn()
+        else:
+            self._passing += 1
+        try:
+            yield
+        finally:
+            self._passing -= 1
+            self._let_in()
+
+    async def _turn(self) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn  # for as long as those before it are being stored, each with a deadline of its own
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # it was let in and has gone
+                self._passing -= 1
+                self._let_in()
+            raise
+
+    def _let_in(self) -> None:
+        while self._waiting and (self._passing < self._at_once or not self._pushing()):
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self._passing += 1
+                turn.set_result(None)
