@@ -68,6 +68,14 @@ class Services(Protocol):
         """Give a placement to the worker whose idle sandbox must give way for it."""
         ...
 
+    async def claim(self, claim: str) -> bool:
+        """Take a task that must not run twice; False: it is not ours to run."""
+        ...
+
+    def finished(self, claim: str, result: InvocationResult) -> None:
+        """Leave the result of a claimed task, whoever still listens for its reply."""
+        ...
+
 
 @dataclass(slots=True)
 class Counters:
@@ -397,6 +405,10 @@ class Pool:
         if delivery.invocation.gives_up_at_ms < now_ms():
             delivery.drop()
             return
+        claim = delivery.invocation.claim
+        if claim and not await self._services.claim(claim):
+            delivery.answer(InvocationResult(Outcome.LOST, detail="The task runs, or ran, elsewhere."))
+            return
         try:
             if delivery.invocation.streaming:
                 result = await self._stream(member, delivery)
@@ -408,6 +420,8 @@ class Pool:
         counters.invocations += 1
         if result.outcome is not Outcome.OK:
             counters.errors += 1
+        if claim:
+            self._services.finished(claim, result)
         if pool.epoch:
             result = replace(result, epoch=pool.epoch)
         settling = member.sandbox.settling

@@ -29,6 +29,7 @@ from hearth.model.invocation import InvocationResult, Outcome
 from hearth.settings import Settings
 from hearth.store import Stores, keys, slots
 from hearth.store import workers as register
+from hearth.store.claims import Claimant
 from workers import placement, runtimes
 from workers.delivery import Delivery, Lane
 from workers.late_answers import LateAnswers
@@ -101,6 +102,7 @@ class Worker:
         #: of a request for which no sandbox starts, since the last heartbeat
         self._longest_wait_s = 0.0
         self._versions: dict[str, FunctionVersion] = {}
+        self._claimant = Claimant(stores.state, worker_id)
 
     # --- life -------------------------------------------------------------------------------------------------
     async def run(self, stop: asyncio.Event) -> None:
@@ -125,11 +127,12 @@ class Worker:
             await control.start(self._on_change)
             beating = tasks.create_task(self._heartbeats(), name="heartbeat")
             watching = tasks.create_task(self._watch(), name="watch")
+            claiming = tasks.create_task(self._claimant.run(), name="claims")
             log.info("worker ready", extra={"action": "worker_ready", "worker": self.id, "capacity": self._capacity})
             await stop.wait()  # no deadline: the life of the worker
             await self._drain()
-            watching.cancel()
-            beating.cancel()
+            for task in (watching, beating, claiming):
+                task.cancel()
         with contextlib.suppress(HearthError):
             await register.leave(self._stores.coordination, self.id)
 
@@ -396,6 +399,18 @@ class Worker:
 
     def _key_of(self, delivery: Delivery) -> str:
         return topology.routing_key(delivery.invocation.version_key, delivery.invocation.epoch)
+
+    async def claim(self, claim: str) -> bool:
+        try:
+            return await self._claimant.take(claim)
+        except Unavailable as exc:
+            log.warning("task not claimed", extra={"action": "not_claimed", "claim": claim, "reason": str(exc)})
+            # it may be ours all the same: then it ends so
+            self.finished(claim, InvocationResult(Outcome.LOST, detail="The task could not be claimed; it did not run."))
+            return False
+
+    def finished(self, claim: str, result: InvocationResult) -> None:
+        self._tasks.create_task(self._claimant.finish(claim, result), name="finish-claim")
 
     async def _republish(self, delivery: Delivery, exchange: str, routing_key: str) -> None:
         """Publish anew, confirmed, then acknowledge: never nack, which can come straight back."""

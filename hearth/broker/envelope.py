@@ -4,7 +4,7 @@ The body is the payload's raw bytes, never wrapped. Everything else is a propert
 its default is left out: fewer bytes, and the codec's cost is per field.
 
 request  message_id request id · correlation_id the caller's own · reply_to · [type invocation type] · [content_type]
-         headers: family key arn until [epoch trace context cognito stream tail attempt placed again]
+         headers: family key arn until [epoch trace context cognito stream tail attempt placed again claim]
 reply    correlation_id · type outcome, or "part" for a piece of a large body that others follow, or "stream" for a
          piece of a streamed response · [content_type]
          headers: [version detail epoch log billed cold]
@@ -60,6 +60,8 @@ def invocation_properties(
         headers["placed"] = invocation.placed_at_ms
     if invocation.again:
         headers["again"] = True
+    if invocation.claim:
+        headers["claim"] = invocation.claim
     return BasicProperties(
         content_type=_unless(invocation.content_type, JSON),
         headers=headers,
@@ -92,6 +94,7 @@ def read_invocation(properties: BasicProperties, body: bytes) -> Invocation:
         attempt=get("attempt", 1),
         placed_at_ms=get("placed", 0),
         again=get("again", False),
+        claim=get("claim", ""),
     )
 
 

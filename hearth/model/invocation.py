@@ -43,6 +43,8 @@ class Invocation:
     placed_at_ms: int = 0
     #: a second copy, sent because the first may have died with a broker node: it runs only if nobody has that one
     again: bool = False
+    #: a task that must not run twice: the key in `state` that its worker takes before it runs; empty: none
+    claim: str = ""
 
     @property
     def run_id(self) -> str:

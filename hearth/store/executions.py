@@ -168,7 +168,7 @@ class ExecutionTable:
     # --- finding ----------------------------------------------------------------------------------------------
     async def get(self, arn: str) -> Stored | None:
         found = await self._call(self._state.redis.hgetall(keys.execution(arn)))
-        return _stored(found) if found else None
+        return read_stored(found) if found else None
 
     async def history(self, arn: str, start: int, end: int) -> list[HistoryEvent]:
         """Records from position `start` up to, not including, `end`; those that AWS does not show are among them."""
@@ -186,7 +186,7 @@ class ExecutionTable:
         for arn in arns[:limit]:
             pipeline.hgetall(keys.execution(arn.decode()))
         found = await self._call(pipeline.execute()) if arns else []
-        return [_stored(one) for one in found if one], len(arns) > limit
+        return [read_stored(one) for one in found if one], len(arns) > limit
 
     async def running(self, owner: str) -> int:
         return int(await self._call(self._state.redis.zcard(keys.executions(owner, Status.RUNNING))))
@@ -231,7 +231,9 @@ class ExecutionTable:
             raise Unavailable(f"{self._state.name} did not answer: {exc}") from exc
 
 
-def _stored(found: dict[bytes, bytes]) -> Stored:
+def read_stored(found: dict[bytes, bytes]) -> Stored:
+    """From the execution's hash."""
+
     def text(name: bytes) -> str | None:
         value = found.get(name)
         return None if value is None else value.decode()

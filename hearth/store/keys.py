@@ -25,7 +25,8 @@ state
     hearth:clock                        hash    the platform's clock: anchor (real epoch ms), advanced (ms)
     hearth:snapshot:KEY                 string  what executions keep of a machine (model.execution.Snapshot JSON)
     hearth:execution:ARN                hash    start (Execution JSON), status, stopped, output, error, cause, redrives,
-                                                redriven, version (of commits), state (of the core)
+                                                redriven, version (of commits)
+    hearth:workflows:state:ARN          hash    the core's state in pieces; task:ID -> a task not ended, JSON
     hearth:history:ARN                  list    the execution's events, JSON, in order of their ids
     hearth:executions:ARN               zset    executions of a machine, version, alias or map run -> started, epoch ms
     hearth:executions:ARN:STATUS        zset    the same by status; closed ones -> stopped, epoch ms
@@ -34,8 +35,8 @@ state
     hearth:workflows:fence:N            int     a shard's latest lease token
     hearth:workflows:inbox:N            stream  what reaches the shard's executions (execution, message)
     hearth:workflows:timers:N           zset    "ARN|timer" -> due, platform epoch ms
-    hearth:workflows:tasks:N            hash    "ARN|task" -> a task that was ordered and has not ended, JSON
-    hearth:workflows:tokens:N           hash    "ARN|task" -> 1: a token of it may still be answered
+    hearth:workflows:tasks:N            set     "ARN|task": tasks that were ordered and have not ended
+    hearth:workflows:tokens:N           hash    "ARN|task" -> the token by which it may be ended from outside
     hearth:workflows:closed             zset    ARN -> closed, platform epoch ms (for retention)
     hearth:claim:TASK:ATTEMPT           string  who runs a task, or its result; with expiry
     hearth:claimant:ID                  string  who holds claims and lives; with expiry
@@ -202,6 +203,10 @@ def executions_open(account: str, region: str) -> str:
 
 def workflow_fence(shard: int) -> str:
     return f"hearth:workflows:fence:{shard}"
+
+
+def workflow_state(execution_arn: str) -> str:
+    return f"hearth:workflows:state:{execution_arn}"
 
 
 def workflow_inbox(shard: int) -> str:

@@ -21,13 +21,16 @@ RENEW_S = 1.0
 TTL_MS = 5_000
 
 
-async def heartbeat(coordination: Store, poller_id: str) -> list[str]:
-    """Say that this poller lives; returns all that do, in a fixed order. Raises Unavailable."""
+async def heartbeat(coordination: Store, owner: str, group: str = keys.POLLERS) -> list[str]:
+    """Say that this poller (or member of another group) lives; returns all that do, in a fixed order.
+
+    Raises Unavailable.
+    """
     now = now_ms()
     pipe = coordination.redis.pipeline(transaction=False)
-    pipe.zadd(keys.POLLERS, {poller_id: now + TTL_MS})
-    pipe.zremrangebyscore(keys.POLLERS, "-inf", now)
-    pipe.zrange(keys.POLLERS, 0, -1)
+    pipe.zadd(group, {owner: now + TTL_MS})
+    pipe.zremrangebyscore(group, "-inf", now)
+    pipe.zrange(group, 0, -1)
     try:
         members = (await pipe.execute())[-1]
     except RedisError as exc:
@@ -35,18 +38,18 @@ async def heartbeat(coordination: Store, poller_id: str) -> list[str]:
     return sorted(member.decode() for member in members)
 
 
-async def leave(coordination: Store, poller_id: str) -> None:
-    """A poller that ends takes itself off the list. Raises Unavailable."""
+async def leave(coordination: Store, owner: str, group: str = keys.POLLERS) -> None:
+    """Who ends takes itself off the list. Raises Unavailable."""
     try:
-        await coordination.redis.zrem(keys.POLLERS, poller_id)
+        await coordination.redis.zrem(group, owner)
     except RedisError as exc:
         raise Unavailable(f"coordination did not answer: {exc}") from exc
 
 
-async def living(coordination: Store) -> int:
-    """How many pollers' heartbeats are current. Raises Unavailable."""
+async def living(coordination: Store, group: str = keys.POLLERS) -> int:
+    """How many heartbeats of the group are current. Raises Unavailable."""
     try:
-        return int(await coordination.redis.zcount(keys.POLLERS, now_ms(), "+inf"))
+        return int(await coordination.redis.zcount(group, now_ms(), "+inf"))
     except RedisError as exc:
         raise Unavailable(f"coordination did not answer: {exc}") from exc
 

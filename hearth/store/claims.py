@@ -1,0 +1,126 @@
+"""Claims on tasks that must not run twice: taken in `state` before a task runs, turned into its result afterwards.
+
+See `orchestrator.claims` for who reads them. A claimant says every few seconds that it lives, while it holds claims.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+from collections.abc import Awaitable
+from typing import Any
+
+import orjson
+from redis.exceptions import RedisError
+
+from hearth.errors import HearthError, Unavailable
+from hearth.model.invocation import InvocationResult, Outcome
+from hearth.store import keys
+from hearth.store.client import Store
+
+log = logging.getLogger(__name__)
+
+VOID = b"void"
+_BY = b"by:"
+_RESULT = b"is:"
+#: as long as a request, or a copy of it, can be on its way
+KEPT_S = 7200
+#: a claimant that was not heard of for this long is gone
+ALIVE_S = 10
+RENEW_S = 2.0
+RETRY_S = 0.5
+
+
+def claimed_by(held: bytes) -> str:
+    return held.removeprefix(_BY).decode()
+
+
+def result_of(held: bytes) -> bytes | None:
+    return held.removeprefix(_RESULT) if held.startswith(_RESULT) else None
+
+
+def write_result(result: InvocationResult) -> bytes:
+    """An invocation's result as a claim keeps it."""
+    return orjson.dumps(
+        {
+            "outcome": result.outcome.value,
+            "payload": base64.b64encode(result.payload).decode(),
+            "version": result.executed_version,
+            "log": base64.b64encode(result.log_tail).decode(),
+            "detail": result.detail,
+        }
+    )
+
+
+def read_result(raw: bytes) -> InvocationResult:
+    fields = orjson.loads(raw)
+    return InvocationResult(
+        Outcome(fields["outcome"]),
+        base64.b64decode(fields["payload"]),
+        executed_version=fields["version"],
+        log_tail=base64.b64decode(fields["log"]),
+        detail=fields["detail"],
+    )
+
+
+class Claimant:
+    """Who runs claimed tasks. `run()` is its life, in a task of its owner's."""
+
+    def __init__(self, state: Store, claimant_id: str) -> None:
+        self._state = state
+        self.id = claimant_id
+        self._held: set[str] = set()
+        self._heard_s = float("-inf")
+        self._some = asyncio.Event()
+
+    async def take(self, claim: str) -> bool:
+        """claim: a key, `keys.claim(task, attempt)`. False: it is another's, or void. Raises Unavailable."""
+        loop = asyncio.get_running_loop()
+        pipe = self._state.redis.pipeline(transaction=False)
+        if loop.time() - self._heard_s > RENEW_S:  # before the claim: who looks must see that we live
+            pipe.set(keys.claimant(self.id), 1, ex=ALIVE_S)
+        pipe.set(claim, _BY + self.id.encode(), nx=True, ex=KEPT_S)
+        answers = await self._call(pipe.execute())
+        self._heard_s = loop.time()
+        if answers[-1]:
+            self._held.add(claim)
+            self._some.set()
+        return bool(answers[-1])
+
+    async def finish(self, claim: str, result: InvocationResult) -> None:
+        """Leave the result, however long `state` is away; it is durable when this returns.
+
+        Also of a claim of which it is not known whether it was taken: another's is left alone.
+        """
+        held = _BY + self.id.encode()
+        self._held.add(claim)
+        try:
+            while True:
+                try:
+                    await self._state.run("claim_finish", [claim], [held, _RESULT + write_result(result), KEPT_S])
+                    return
+                except HearthError as exc:
+                    log.warning("claim not finished", extra={"action": "claim_not_finished", "error": str(exc)})
+                    await asyncio.sleep(RETRY_S)
+        finally:
+            self._held.discard(claim)
+
+    async def run(self) -> None:
+        while True:
+            await self._some.wait()  # no deadline: nothing to say until a claim is held
+            await asyncio.sleep(RENEW_S)
+            if not self._held:
+                self._some.clear()
+                continue
+            try:
+                await self._call(self._state.redis.set(keys.claimant(self.id), 1, ex=ALIVE_S))
+                self._heard_s = asyncio.get_running_loop().time()
+            except HearthError as exc:
+                log.warning("claims not renewed", extra={"action": "claims_not_renewed", "error": str(exc)})
+
+    async def _call(self, command: Awaitable[Any]) -> Any:
+        try:
+            return await command
+        except (RedisError, OSError) as exc:
+            raise Unavailable(f"{self._state.name} did not answer: {exc}") from exc

@@ -1,0 +1,326 @@
+"""One Standard execution in the hands of the shard that runs it: load, decide, commit, perform.
+
+Signals come one after the other, all that wait at once. What they lead to is committed in one call and only then done.
+If a commit's end is unknown or another came first, what was decided is void: the execution is loaded again and the
+same signals are decided upon again, which is harmless, for the core ignores what comes too late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hearth.asl.definition import Definition
+from hearth.errors import Unavailable
+from hearth.model.execution import Execution, Outcome, Snapshot, Status, shard_of
+from hearth.store.workflow_shards import Commit, LeaseLost, Loaded, Overtaken
+from orchestrator.core import effects, signals
+from orchestrator.core.decide import decide, start
+from orchestrator.core.state import ExecutionState, Identity
+from orchestrator.messages import write_message
+from orchestrator.orders import Order, dump_order, read_order
+
+if TYPE_CHECKING:
+    from orchestrator.shard import Shard
+
+log = logging.getLogger(__name__)
+
+#: before what could not be loaded or committed is tried again; then twice that, up to the longest
+RETRY_S = 0.1
+LONGEST_RETRY_S = 5.0
+#: executions that wait for nothing but time or others are let go after this
+IDLE_S = 30.0
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A signal that has not been decided upon. signal None: the start. message: the entry of the inbox it came by."""
+
+    signal: signals.Signal | None
+    message: str = ""
+
+
+class Run:
+    """In memory only while there is something to do, and a while longer."""
+
+    def __init__(self, shard: Shard, arn: str) -> None:
+        self._shard = shard
+        self.arn = arn
+        self._waiting: list[Waiting] = []
+        self._working = False
+        self._state: ExecutionState | None = None
+        self._version = -1
+        self._execution: Execution
+        self._snapshot: Snapshot
+        self._definition: Definition
+        self._redrives = 0
+        #: ordered and not ended, by the task's id
+        self.orders: dict[int, Order] = {}
+        #: orders that are being carried out here
+        self._performing: dict[int, asyncio.Task[None]] = {}
+        self.idle_since_s = 0.0
+
+    def tell(self, waiting: Waiting) -> None:
+        self._waiting.append(waiting)
+        if not self._working:
+            self._working = True
+            self._shard.begin(self._work(), f"run {self.arn}")
+
+    @property
+    def busy(self) -> bool:
+        return self._working or bool(self._performing)
+
+    async def resume(self) -> None:
+        """Carry on with what was ordered by an earlier holder of the shard. Raises Unavailable."""
+        self._working = True
+        try:
+            if await self._load():
+                for order in list(self.orders.values()):
+                    self._perform(order, resumed=True)
+        finally:
+            self._working = False
+            if self._waiting:
+                self._working = True
+                self._shard.begin(self._work(), f"run {self.arn}")
+
+    async def _work(self) -> None:
+        pause_s = RETRY_S
+        try:
+            while self._waiting and not self._shard.ending:
+                batch, self._waiting = self._waiting, []
+                try:
+                    await self._advance(batch)
+                    pause_s = RETRY_S
+                except LeaseLost:
+                    return self._shard.lost()
+                except (Overtaken, Unavailable) as exc:
+                    log.warning(
+                        "execution not advanced",
+                        extra={"action": "not_advanced", "execution_arn": self.arn, "error": str(exc)},
+                    )
+                    self._forget()
+                    self._waiting = batch + self._waiting
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(LONGEST_RETRY_S, 2 * pause_s)
+        finally:
+            self._working = False
+            self.idle_since_s = asyncio.get_running_loop().time()
+        if self._state is not None and self._state.closed and not self._waiting:
+            self._shard.let_go(self)
+        return None
+
+    def _forget(self) -> None:
+        self._state, self._version = None, -1
+
+    async def _load(self) -> bool:
+        """False: the execution is deleted."""
+        loaded = await self._shard.store.load(self.arn)
+        if loaded is None:
+            return False
+        self._execution = loaded.stored.execution
+        self._snapshot, self._definition = await self._shard.definitions.get(self._execution.snapshot)
+        self._version, self._redrives = loaded.version, loaded.stored.outcome.redrives
+        self._state = ExecutionState.load(loaded.pieces) if loaded.pieces else None
+        self.orders = {task_id: read_order(raw) for task_id, raw in loaded.tasks.items()}
+        self._closed_without_state = self._state is None and loaded.version > 0
+        return True
+
+    _closed_without_state = False
+
+    async def _advance(self, batch: list[Waiting]) -> None:
+        """Decide upon these signals, commit, act. Raises LeaseLost, Overtaken, Unavailable."""
+        if self._version < 0 and not await self._load():
+            return await self._drop(batch)
+        if any(isinstance(one.signal, signals.RedriveRequested) for one in batch):
+            self._forget()  # its counter was raised by the request
+            if not await self._load():
+                return await self._drop(batch)
+        if self._closed_without_state:  # nothing can follow
+            return await self._drop(batch)
+        now = self._shard.clock.now_ms()
+        commit = Commit(self._shard.number, self._execution, self._version)
+        given = [one.signal for one in batch if one.signal is not None and self._counts(one.signal)]
+        if self._state is None:
+            self._state, decision = start(
+                self._definition, self._identity(), self._execution.input, at_ms=now, random=random.random()
+            )
+            begun = True
+        else:
+            begun = False
+            decision = decide(self._definition, self._state, given, at_ms=now, random=random.random())
+        state = self._state
+        commit.state(state.take_changes())
+        commit.history(event.dump() for event in decision.events)
+        for signal in () if begun else given:
+            self._settle(commit, signal)
+        self._carry_over(commit, decision.effects, now)
+        commit.taken([one.message for one in batch if one.message])
+        await self._shard.store.commit(commit, self._shard.token)
+        self._version += 1
+        self._shard.committed(self, decision.events)
+        self._act(decision.effects)
+        if begun and given:  # came before it was started
+            self._waiting = [Waiting(signal) for signal in given] + self._waiting
+        if decision.unfinished:
+            self._waiting.append(Waiting(signals.Continue()))
+            await asyncio.sleep(0)
+        return None
+
+    def _counts(self, signal: signals.Signal) -> bool:
+        """A redrive that has been carried out already does not count again."""
+        if isinstance(signal, signals.RedriveRequested):
+            return self._state is not None and self._state.redrives < self._redrives
+        return True
+
+    async def _drop(self, batch: list[Waiting]) -> None:
+        """Of an execution that is deleted, or closed for good."""
+        if ids := [one.message for one in batch if one.message]:
+            await self._shard.store.drop_messages(self._shard.number, ids)
+        for one in batch:
+            if isinstance(one.signal, signals.TimerFired):
+                await self._shard.store.drop_timer(self._shard.number, self.arn, one.signal.timer)
+        for task_id in self.orders:
+            await self._shard.store.drop_task(self._shard.number, self.arn, task_id)
+        self._shard.let_go(self)
+
+    def _identity(self) -> Identity:
+        execution, snapshot, settings = self._execution, self._snapshot, self._shard.settings
+        return Identity(
+            arn=execution.arn,
+            name=execution.name,
+            role_arn=snapshot.role_arn,
+            state_machine_arn=execution.machine_arn,
+            state_machine_name=snapshot.name,
+            started_at_ms=execution.started_at_ms,
+            secret=secrets.token_hex(16),
+            version_arn=execution.version_arn or None,
+            alias_arn=execution.alias_arn or None,
+            map_run_arn=execution.map_run_arn or None,
+            max_events=settings.workflow_event_limit,
+            max_data_bytes=settings.workflow_data_bytes,
+        )
+
+    # --- what is committed --------------------------------------------------------------------------------------
+    def _settle(self, commit: Commit, signal: signals.Signal) -> None:
+        """What has been answered is owed no more."""
+        match signal:
+            case signals.TimerFired(timer=timer):
+                commit.timer(timer, None)
+            case (
+                signals.TaskSucceeded(task_id=task_id)
+                | signals.TaskFailed(task_id=task_id)
+                | signals.ItemsRead(task_id=task_id)
+                | signals.ItemsUnreadable(task_id=task_id)
+                | signals.ResultsWritten(task_id=task_id)
+                | signals.ResultsUnwritable(task_id=task_id)
+            ):
+                self._over(commit, task_id)
+            case _:
+                pass
+
+    def _over(self, commit: Commit, task_id: int) -> None:
+        if task_id in self.orders:
+            del self.orders[task_id]
+            commit.task_over(task_id)
+
+    def _carry_over(self, commit: Commit, decided: Sequence[effects.Effect], now_ms: int) -> None:
+        for effect in decided:
+            match effect:
+                case effects.StartTask():
+                    order = Order.of(effect)
+                    self.orders[effect.task_id] = order
+                    commit.task(effect.task_id, dump_order(order), effect.token)
+                    if effect.kind == "activity":
+                        commit.offer(effect.resource, self._offered(effect))
+                case effects.CancelTask(task_id=task_id):
+                    self._cancel(commit, task_id)
+                case effects.SetTimer(timer=timer, due_ms=due_ms):
+                    commit.timer(timer, due_ms)
+                case effects.CancelTimer(timer=timer):
+                    commit.timer(timer, None)
+                case effects.ExecutionEnded():
+                    self._end(commit, effect, now_ms)
+                case _:
+                    self._shard.map_runs.commit(commit, self, effect, now_ms)
+
+    def _offered(self, task: effects.StartTask) -> bytes:
+        import orjson
+
+        return orjson.dumps(
+            {
+                "shard": self._shard.number,
+                "execution": self.arn,
+                "task": task.task_id,
+                "token": task.token,
+                "input": task.parameters,
+            }
+        )
+
+    def _cancel(self, commit: Commit, task_id: int) -> None:
+        order = self.orders.pop(task_id, None)
+        if order is None:
+            return
+        commit.task_over(task_id)
+        if child := order.child:  # a `.sync` child is stopped with its parent
+            commit.message(shard_of(child, self._shard.shards), child, write_message(signals.StopRequested()))
+
+    def _end(self, commit: Commit, ended: effects.ExecutionEnded, now_ms: int) -> None:
+        for task_id in list(self.orders):
+            self._cancel(commit, task_id)
+        outcome = Outcome(Status(ended.status), now_ms, ended.output, ended.error, ended.cause)
+        commit.end(outcome)
+        parent = self._execution.parent
+        if parent:
+            self._shard.notify_parent(commit, self._execution, self._snapshot, outcome)
+
+    # --- what is done -------------------------------------------------------------------------------------------
+    def _act(self, decided: Sequence[effects.Effect]) -> None:
+        for effect in decided:
+            match effect:
+                case effects.StartTask(task_id=task_id):
+                    if task_id in self.orders:
+                        self._perform(self.orders[task_id], resumed=False)
+                case effects.CancelTask(task_id=task_id):
+                    self._abandon(task_id)
+                case effects.SetTimer(due_ms=due_ms):
+                    self._shard.timers.set(due_ms)
+                case effects.ExecutionEnded():
+                    for task_id in list(self._performing):
+                        self._abandon(task_id)
+                case effects.StartMapRun() | effects.WriteResults():
+                    if effect.task_id in self.orders:
+                        self._perform(self.orders[effect.task_id], resumed=False)
+                case _:
+                    pass
+
+    def _perform(self, order: Order, *, resumed: bool) -> None:
+        if order.kind == "activity" or order.task_id in self._performing:
+            return
+        task = self._shard.begin(self._carried_out(order, resumed), f"task {order.task_id} of {self.arn}")
+        self._performing[order.task_id] = task
+
+    def _abandon(self, task_id: int) -> None:
+        if (task := self._performing.pop(task_id, None)) is not None:
+            task.cancel()
+
+    async def _carried_out(self, order: Order, resumed: bool) -> None:
+        try:
+            async for signal in self._shard.performer.perform(self._surroundings(), order, resumed=resumed):
+                self.tell(Waiting(signal))
+        finally:
+            if self._performing.get(order.task_id) is asyncio.current_task():
+                del self._performing[order.task_id]
+
+    def _surroundings(self) -> Any:
+        from orchestrator.perform import Surroundings
+
+        return Surroundings(self._execution, self._snapshot)
+
+
+def loaded_state(loaded: Loaded) -> ExecutionState | None:
+    return ExecutionState.load(loaded.pieces) if loaded.pieces else None
