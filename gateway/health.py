@@ -12,7 +12,7 @@ from gateway.backends import Backends, living_workers
 from gateway.http import Answer
 from gateway.protocols.rest_json import JSON
 from hearth.errors import Unavailable
-from hearth.store import Store, leases
+from hearth.store import Store, keys, leases
 
 _ASK_S = 2.0
 _LEVELS = ("", "full", "reduced", "process")
@@ -49,14 +49,16 @@ async def _look(backends: Backends | None) -> dict[str, Any]:
             "coordination": "starting",
             "workers": 0,
             "pollers": 0,
+            "orchestrators": 0,
             "isolation": "none",
         }
     stores = backends.stores
-    state, coordination, workers, pollers = await asyncio.gather(
+    state, coordination, workers, pollers, orchestrators = await asyncio.gather(
         _answers(stores.state.alive()),
         _answers(stores.coordination.alive()),
         living_workers(stores.coordination),
-        _pollers(stores.coordination),
+        _members(stores.coordination, keys.POLLERS),
+        _members(stores.coordination, keys.ORCHESTRATORS),
     )
     return {
         "broker": "ok" if backends.broker.alive else "away",
@@ -64,16 +66,17 @@ async def _look(backends: Backends | None) -> dict[str, Any]:
         "coordination": "ok" if coordination else "away",
         "workers": len(workers),
         "pollers": pollers,
+        "orchestrators": orchestrators,
         # the lowest level that a worker runs with: what a function may rely on
         "isolation": max((one.get("isolation", "") for one in workers.values()), key=_LEVELS.index, default="none"),
     }
 
 
-async def _pollers(coordination: Store) -> int:
+async def _members(coordination: Store, group: str) -> int:
     """How many live; 0 if `coordination` doesn't answer."""
     try:
         async with asyncio.timeout(_ASK_S):
-            return await leases.living(coordination)
+            return await leases.living(coordination, group)
     except (Unavailable, TimeoutError):
         return 0
 

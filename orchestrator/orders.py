@@ -18,9 +18,17 @@ from orchestrator.core.effects import StartTask
 _NAMES = uuid.UUID("6a3c6f0e-5d0b-4f0e-9a52-7a7c3a1d9c11")
 
 
+#: kinds of orders: those of the definition's resources, and map runs with their ItemReader and ResultWriter
+FUNCTION = "lambda-function"
+ACTIVITY = "activity"
+SERVICE = "service"
+AWS_SDK = "aws-sdk"
+MAP_RUN = "map-run"
+
+
 @dataclass(slots=True)
 class Order:
-    """kind: lambda, activity, service; read, write: a map run's ItemReader and ResultWriter."""
+    """One piece of work."""
 
     task_id: int
     kind: str
@@ -38,20 +46,20 @@ class Order:
     execution: str = ""
     #: a `.sync` or token task whose call has returned
     submitted: bool = False
-    #: what kinds read and write need besides
+    #: of a map run: what its children, reader and writer need
     more: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, task: StartTask, execution: str) -> Order:
         return cls(
             task_id=task.task_id,
-            kind=task.kind,
+            kind=str(task.kind),
             state=task.state,
             resource=task.resource,
             parameters=task.parameters,
             service=task.service,
             action=task.action,
-            pattern=task.pattern,
+            pattern=str(task.pattern),
             token=task.token,
             role_arn=task.role_arn or "",
             timeout_s=task.timeout_s or 0,
@@ -64,6 +72,13 @@ class Order:
         return bool(self.pattern)
 
     @property
+    def here(self) -> bool:
+        """There is something to do for it in the orchestrator; else its end comes from outside."""
+        if self.kind == MAP_RUN:
+            return self.more["reader"] is not None or self.more["writer"] is not None
+        return self.kind != ACTIVITY and not self.submitted
+
+    @property
     def child_name(self) -> str:
         """Of the execution that a `states:startExecution` starts."""
         name = orjson.loads(self.parameters).get("Name")
@@ -72,7 +87,7 @@ class Order:
     @property
     def child(self) -> str:
         """ARN of the execution that a `.sync` task waits for; empty if it is none."""
-        if self.kind != "service" or self.service != "states" or not self.pattern.startswith("sync"):
+        if self.kind != SERVICE or self.service != "states" or not self.pattern.startswith("sync"):
             return ""
         machine = parse_workflow_arn(str(orjson.loads(self.parameters).get("StateMachineArn", "")))
         if machine is None:

@@ -13,17 +13,21 @@ import random
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import orjson
 
 from hearth.asl.definition import Definition
-from hearth.errors import Unavailable
+from hearth.errors import InvariantViolated, Unavailable
 from hearth.model.execution import Execution, Outcome, Snapshot, Status, shard_of
-from hearth.store.workflow_shards import Commit, LeaseLost, Loaded, Overtaken
+from hearth.store.workflow_shards import Commit, LeaseLost, Overtaken
+from orchestrator import map_runs
 from orchestrator.core import effects, signals
 from orchestrator.core.decide import decide, start
 from orchestrator.core.state import ExecutionState, Identity
 from orchestrator.messages import write_message
-from orchestrator.orders import Order, dump_order, read_order
+from orchestrator.orders import ACTIVITY, Order, dump_order, read_order
+from orchestrator.perform import Surroundings
 
 if TYPE_CHECKING:
     from orchestrator.shard import Shard
@@ -59,8 +63,16 @@ class Run:
         self._snapshot: Snapshot
         self._definition: Definition
         self._redrives = 0
+        #: closed for good: nothing can follow any more
+        self._done = False
+        #: answers from outside to tasks whose call has not returned yet, by the task's id
+        self._early: dict[int, list[Waiting]] = {}
         #: ordered and not ended, by the task's id
         self.orders: dict[int, Order] = {}
+        #: timers that were handed on and are not decided upon
+        self._fired: set[str] = set()
+        #: map runs that the decision being committed ends
+        self._finished_runs: list[str] = []
         #: orders that are being carried out here
         self._performing: dict[int, asyncio.Task[None]] = {}
         self.idle_since_s = 0.0
@@ -75,11 +87,22 @@ class Run:
     def busy(self) -> bool:
         return self._working or bool(self._performing)
 
+    def fire(self, timer: str) -> None:
+        """A timer is due; it stays in the store until it has been decided upon."""
+        if timer not in self._fired:
+            self._fired.add(timer)
+            self.tell(Waiting(signals.TimerFired(timer)))
+
+    def abandon(self) -> None:
+        """What is being done here is left to the shard's next holder."""
+        for task_id in list(self._performing):
+            self._abandon(task_id)
+
     async def resume(self) -> None:
         """Carry on with what was ordered by an earlier holder of the shard. Raises Unavailable."""
         self._working = True
         try:
-            if await self._load():
+            if (self._version >= 0 or await self._load()) and not self._done:
                 for order in list(self.orders.values()):
                     self._perform(order, resumed=True)
         finally:
@@ -127,49 +150,61 @@ class Run:
         self._version, self._redrives = loaded.version, loaded.stored.outcome.redrives
         self._state = ExecutionState.load(loaded.pieces) if loaded.pieces else None
         self.orders = {task_id: read_order(raw) for task_id, raw in loaded.tasks.items()}
-        self._closed_without_state = self._state is None and loaded.version > 0
+        self._done = self._state is None and loaded.version > 0
         return True
-
-    _closed_without_state = False
 
     async def _advance(self, batch: list[Waiting]) -> None:
         """Decide upon these signals, commit, act. Raises LeaseLost, Overtaken, Unavailable."""
-        if self._version < 0 and not await self._load():
+        redriven = any(isinstance(one.signal, signals.RedriveRequested) for one in batch)
+        if (self._version < 0 or redriven) and not await self._load():
             return await self._drop(batch)
-        if any(isinstance(one.signal, signals.RedriveRequested) for one in batch):
-            self._forget()  # its counter was raised by the request
-            if not await self._load():
-                return await self._drop(batch)
-        if self._closed_without_state:  # nothing can follow
+        if self._done:
             return await self._drop(batch)
+        batch = self._in_order(batch)
+        if not batch:
+            return None
         now = self._shard.clock.now_ms()
         commit = Commit(self._shard.number, self._execution, self._version)
         given = [one.signal for one in batch if one.signal is not None and self._counts(one.signal)]
+        later: list[Waiting] = []
         if self._state is None:
-            self._state, decision = start(
-                self._definition, self._identity(), self._execution.input, at_ms=now, random=random.random()
-            )
-            begun = True
+            text = self._execution.input
+            self._state, decision = start(self._definition, self._identity(), text, at_ms=now, random=random.random())
+            later = [one for one in batch if one.signal is not None]  # came before it was started
+            batch = [one for one in batch if one.signal is None]
+            given = []
         else:
-            begun = False
             decision = decide(self._definition, self._state, given, at_ms=now, random=random.random())
-        state = self._state
-        commit.state(state.take_changes())
-        commit.history(event.dump() for event in decision.events)
-        for signal in () if begun else given:
+        commit.history([event.dump() for event in decision.events])
+        commit.state(self._state.take_changes())
+        for signal in given:
             self._settle(commit, signal)
-        self._carry_over(commit, decision.effects, now)
+        self._carry_over(commit, decision, now)
         commit.taken([one.message for one in batch if one.message])
         await self._shard.store.commit(commit, self._shard.token)
         self._version += 1
-        self._shard.committed(self, decision.events)
+        self._shard.committed(self._execution, self._snapshot, self._state.redrives, decision.events)
         self._act(decision.effects)
-        if begun and given:  # came before it was started
-            self._waiting = [Waiting(signal) for signal in given] + self._waiting
+        self._waiting = later + self._waiting
         if decision.unfinished:
             self._waiting.append(Waiting(signals.Continue()))
             await asyncio.sleep(0)
         return None
+
+    def _in_order(self, batch: list[Waiting]) -> list[Waiting]:
+        """An answer may come before the call that asks for it has returned; the history wants it afterwards."""
+        ready: list[Waiting] = []
+        for one in batch:
+            signal = one.signal
+            task_id = getattr(signal, "task_id", 0)
+            order = self.orders.get(task_id)
+            if isinstance(signal, signals.TaskSubmitted):
+                ready += [one, *self._early.pop(task_id, [])]
+            elif order is not None and order.waits and not order.submitted and one.message:
+                self._early.setdefault(task_id, []).append(one)
+            else:
+                ready.append(one)
+        return ready
 
     def _counts(self, signal: signals.Signal) -> bool:
         """A redrive that has been carried out already does not count again."""
@@ -211,15 +246,23 @@ class Run:
         match signal:
             case signals.TimerFired(timer=timer):
                 commit.timer(timer, None)
-            case (
-                signals.TaskSucceeded(task_id=task_id)
-                | signals.TaskFailed(task_id=task_id)
-                | signals.ItemsRead(task_id=task_id)
-                | signals.ItemsUnreadable(task_id=task_id)
-                | signals.ResultsWritten(task_id=task_id)
-                | signals.ResultsUnwritable(task_id=task_id)
-            ):
+                self._fired.discard(timer)
+            case signals.TaskSubmitted(task_id=task_id):
+                if (order := self.orders.get(task_id)) is not None:
+                    order.submitted = True
+                    commit.task(task_id, dump_order(order), "")
+            case signals.TaskSucceeded(task_id=task_id) | signals.TaskFailed(task_id=task_id):
                 self._over(commit, task_id)
+            case signals.ItemsRead(task_id=task_id):
+                if (order := self.orders.get(task_id)) is not None:
+                    order.more["reader"] = None
+                    commit.task(task_id, dump_order(order), "")
+            case signals.ChildEnded(task_id=task_id):
+                if (order := self.orders.get(task_id)) is not None:
+                    map_runs.child_ended(commit, order, signal)
+            case signals.MapRunUpdated(task_id=task_id):
+                if (order := self.orders.get(task_id)) is not None:
+                    map_runs.updated(commit, order, signal)
             case _:
                 pass
 
@@ -228,14 +271,14 @@ class Run:
             del self.orders[task_id]
             commit.task_over(task_id)
 
-    def _carry_over(self, commit: Commit, decided: Sequence[effects.Effect], now_ms: int) -> None:
-        for effect in decided:
+    def _carry_over(self, commit: Commit, decision: effects.Decision, now_ms: int) -> None:
+        for effect in decision.effects:
             match effect:
                 case effects.StartTask():
-                    order = Order.of(effect)
+                    order = Order.of(effect, self.arn)
                     self.orders[effect.task_id] = order
                     commit.task(effect.task_id, dump_order(order), effect.token)
-                    if effect.kind == "activity":
+                    if order.kind == ACTIVITY:
                         commit.offer(effect.resource, self._offered(effect))
                 case effects.CancelTask(task_id=task_id):
                     self._cancel(commit, task_id)
@@ -244,13 +287,32 @@ class Run:
                 case effects.CancelTimer(timer=timer):
                     commit.timer(timer, None)
                 case effects.ExecutionEnded():
-                    self._end(commit, effect, now_ms)
+                    stopped_at_ms = decision.events[-1].at_ms if decision.events else now_ms
+                    self._end(commit, effect, stopped_at_ms)
                 case _:
-                    self._shard.map_runs.commit(commit, self, effect, now_ms)
+                    self._carry_over_map_run(commit, effect, now_ms)
+
+    def _carry_over_map_run(self, commit: Commit, effect: effects.Effect, now_ms: int) -> None:
+        if isinstance(effect, effects.StartMapRun):
+            self.orders[effect.task_id] = map_runs.begin(commit, self._execution, self._snapshot, effect, now_ms)
+            return
+        order = self.orders.get(effect.task_id)  # type: ignore[union-attr]
+        if order is None:
+            return
+        match effect:
+            case effects.StartChild():
+                map_runs.start_child(commit, order, effect, self._shard.shards, now_ms)
+            case effects.WriteResults(writer=writer):
+                order.more |= {"writer": writer}
+                commit.task(order.task_id, dump_order(order), "")
+            case effects.FinishMapRun(status=status):
+                map_runs.finish(commit, order, status, now_ms)
+                self._finished_runs.append(order.more["map_run"])
+                self._over(commit, order.task_id)
+            case _:
+                raise InvariantViolated(f"unknown effect {effect}")
 
     def _offered(self, task: effects.StartTask) -> bytes:
-        import orjson
-
         return orjson.dumps(
             {
                 "shard": self._shard.number,
@@ -269,17 +331,20 @@ class Run:
         if child := order.child:  # a `.sync` child is stopped with its parent
             commit.message(shard_of(child, self._shard.shards), child, write_message(signals.StopRequested()))
 
-    def _end(self, commit: Commit, ended: effects.ExecutionEnded, now_ms: int) -> None:
+    def _end(self, commit: Commit, ended: effects.ExecutionEnded, stopped_at_ms: int) -> None:
         for task_id in list(self.orders):
             self._cancel(commit, task_id)
-        outcome = Outcome(Status(ended.status), now_ms, ended.output, ended.error, ended.cause)
+        commit.timer("execution", None)
+        outcome = Outcome(Status(ended.status), stopped_at_ms, ended.output, ended.error, ended.cause)
         commit.end(outcome)
-        parent = self._execution.parent
-        if parent:
+        if self._execution.parent:
             self._shard.notify_parent(commit, self._execution, self._snapshot, outcome)
 
     # --- what is done -------------------------------------------------------------------------------------------
     def _act(self, decided: Sequence[effects.Effect]) -> None:
+        finished, self._finished_runs = self._finished_runs, []
+        for map_run in finished:
+            self._shard.begin(self._shard.stop_children(map_run), f"stop children of {map_run}")
         for effect in decided:
             match effect:
                 case effects.StartTask(task_id=task_id):
@@ -293,13 +358,13 @@ class Run:
                     for task_id in list(self._performing):
                         self._abandon(task_id)
                 case effects.StartMapRun() | effects.WriteResults():
-                    if effect.task_id in self.orders:
-                        self._perform(self.orders[effect.task_id], resumed=False)
+                    if (one := self.orders.get(effect.task_id)) is not None:
+                        self._perform(one, resumed=False)
                 case _:
                     pass
 
     def _perform(self, order: Order, *, resumed: bool) -> None:
-        if order.kind == "activity" or order.task_id in self._performing:
+        if not order.here or order.task_id in self._performing:
             return
         task = self._shard.begin(self._carried_out(order, resumed), f"task {order.task_id} of {self.arn}")
         self._performing[order.task_id] = task
@@ -309,18 +374,9 @@ class Run:
             task.cancel()
 
     async def _carried_out(self, order: Order, resumed: bool) -> None:
+        surroundings = Surroundings(self._execution, self._snapshot)
         try:
-            async for signal in self._shard.performer.perform(self._surroundings(), order, resumed=resumed):
-                self.tell(Waiting(signal))
+            self.tell(Waiting(await self._shard.performer.perform(surroundings, order, resumed=resumed)))
         finally:
             if self._performing.get(order.task_id) is asyncio.current_task():
                 del self._performing[order.task_id]
-
-    def _surroundings(self) -> Any:
-        from orchestrator.perform import Surroundings
-
-        return Surroundings(self._execution, self._snapshot)
-
-
-def loaded_state(loaded: Loaded) -> ExecutionState | None:
-    return ExecutionState.load(loaded.pieces) if loaded.pieces else None

@@ -15,9 +15,12 @@ from hearth.model.execution import Execution, Outcome, Snapshot, shard_of
 from hearth.model.history import HistoryEvent
 from hearth.platform_clock import PlatformClock
 from hearth.settings import Settings
+from hearth.store.executions import ExecutionTable
 from hearth.store.workflow_shards import Commit, Message, ShardStore
 from orchestrator.core import signals
 from orchestrator.definitions import Definitions
+from orchestrator.integrations.states import described
+from orchestrator.logs import ExecutionLogs
 from orchestrator.messages import read_message
 from orchestrator.perform import Performer
 from orchestrator.run import IDLE_S, Run, Waiting
@@ -39,9 +42,10 @@ class Tools:
     store: ShardStore
     definitions: Definitions
     performer: Performer
+    executions: ExecutionTable
+    logs: ExecutionLogs
     #: in all
     shards: int
-    logger: Any
 
 
 class Shard:
@@ -115,8 +119,8 @@ class Shard:
         """See to what earlier holders of the shard had begun."""
         while True:
             try:
-                await self.timers.look()
-                for arn, _ in await self.store.tasks(self.number):
+                self.timers.look()
+                for arn in sorted({arn for arn, _ in await self.store.tasks(self.number)}):
                     await self._of(arn).resume()
                 return
             except Unavailable as exc:
@@ -141,8 +145,18 @@ class Shard:
                     self.let_go(one)
 
     # --- what its executions lead to ----------------------------------------------------------------------------
-    def committed(self, execution: Execution, snapshot: Snapshot, redrives: int, events: Sequence[HistoryEvent]) -> None:
-        self._tools.logger.write(execution.arn, snapshot, redrives, events)
+    async def stop_children(self, map_run: str) -> None:
+        """Of a map run that has ended: what still runs has nobody to wait for it."""
+        try:
+            await self._tools.executions.stop_all(map_run)
+        except Unavailable as exc:
+            log.warning("children not stopped", extra={"action": "not_stopped", "map_run": map_run, "error": str(exc)})
+
+    def committed(
+        self, execution: Execution, snapshot: Snapshot, redrives: int, events: Sequence[HistoryEvent]
+    ) -> None:
+        """For the machine's log, if it has one."""
+        self._tools.logs.write(execution, snapshot, redrives, events)
 
     def notify_parent(self, commit: Commit, execution: Execution, snapshot: Snapshot, outcome: Outcome) -> None:
         """Whoever waits for this execution hears of its end, in the same commit."""
@@ -161,8 +175,6 @@ def ending(execution: Execution, snapshot: Snapshot, outcome: Outcome) -> dict[s
         )
         members = {name: getattr(child, name) for name in ("index", "status", "output", "error", "cause")}
         return {"signal": "ChildEnded", "task_id": task_id, **{k: v for k, v in members.items() if v is not None}}
-    from orchestrator.integrations.states import described
-
     text = orjson.dumps(described(execution, outcome, parsed=parent["pattern"] == "sync:2")).decode()
     if outcome.status == "SUCCEEDED":
         return {"signal": "TaskSucceeded", "task_id": task_id, "output": text}

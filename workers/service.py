@@ -406,7 +406,9 @@ class Worker:
         except Unavailable as exc:
             log.warning("task not claimed", extra={"action": "not_claimed", "claim": claim, "reason": str(exc)})
             # it may be ours all the same: then it ends so
-            self.finished(claim, InvocationResult(Outcome.LOST, detail="The task could not be claimed; it did not run."))
+            self.finished(
+                claim, InvocationResult(Outcome.LOST, detail="The task could not be claimed; it did not run.")
+            )
             return False
 
     def finished(self, claim: str, result: InvocationResult) -> None:

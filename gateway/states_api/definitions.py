@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from hearth.asl.parse import InvalidDefinition, parse_definition
 from hearth.errors import ApiError
 from hearth.json_problem import parser_text
 
@@ -42,9 +43,13 @@ def diagnostics(text: str, machine_type: str) -> list[Diagnostic]:
     if missing:
         message = f"These fields are required: [{', '.join(missing)}]"
         return [Diagnostic("SCHEMA_VALIDATION_FAILED", message, "/")]
+    try:
+        parse_definition(text)
+    except InvalidDefinition as exc:
+        return [Diagnostic("SCHEMA_VALIDATION_FAILED", str(exc), "/")]
     return []
 
 
 def variable_references(text: str) -> dict[str, list[str]]:
-    """State -> the variables it reads, for states that read any."""
-    return {}
+    """State -> the variables it reads, for states that read any. text: of a definition that was accepted."""
+    return dict(parse_definition(text).variable_references)

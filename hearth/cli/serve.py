@@ -55,6 +55,17 @@ def poller() -> None:
 
 
 @app.command()
+def orchestrator() -> None:
+    """Run the executions of workflows. Several share the work.
+
+    Example: HEARTH_BROKER_URL=amqp://... HEARTH_STATE_URL=redis://... hearth serve orchestrator
+    """
+    from orchestrator.service import main
+
+    main(_settings())
+
+
+@app.command()
 def servers() -> None:
     """Run only the embedded RabbitMQ and Valkey; once they are ready their URLs are printed as one line of JSON.
 

@@ -1,7 +1,7 @@
 """The processes of a running platform: started in order, kept alive, stopped in order.
 
-A unit that ends by itself is started again with back-off. Stopping: gateway (no new requests), poller, fleet (both
-drain), then the servers, whose connections keep what is in flight ours until then.
+A unit that ends by itself is started again with back-off. Stopping: gateway (no new requests), poller, orchestrator, fleet
+(all drain), then the servers, whose connections keep what is in flight ours until then.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _RECOVERED_S = 60.0
 _EXTRA_GRACE_S = 15.0
 _SERVER_GRACE_S = 20.0
 _LEFTOVERS_S = 5.0
-_STOP_ORDER = ("gateway", "poller", "fleet", "coordination", "state", "broker")
+_STOP_ORDER = ("gateway", "poller", "orchestrator", "fleet", "coordination", "state", "broker")
 
 Say = Callable[[str, str], None]
 
@@ -49,7 +49,7 @@ class Stack:
                 await unit.stop(_LEFTOVERS_S)  # it has ended; what it left behind
                 continue
             self._say(f"stopping {unit.name}", "info")
-            service = unit.name in ("gateway", "poller", "fleet")
+            service = unit.name in ("gateway", "poller", "orchestrator", "fleet")
             await unit.stop(self._drain_s + _EXTRA_GRACE_S if service else _SERVER_GRACE_S)
 
     async def start(self, unit: Unit) -> None:

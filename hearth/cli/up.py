@@ -165,6 +165,10 @@ class Up:
             answer = await health(where)
             return answer is not None and answer[1].get("pollers", 0) > 0
 
+        async def orchestrates() -> bool:
+            answer = await health(where)
+            return answer is not None and answer[1].get("orchestrators", 0) > 0
+
         with self._steps.step("gateway", "starting the API") as step:
             await stack.start(ServiceUnit("gateway", children, answers, self._view.line))
             step.result = where
@@ -174,6 +178,10 @@ class Up:
             step.result = f"{answer[1].get('workers', 0)} worker(s) ready" if answer else "ready"
         with self._steps.step("poller", "starting the dispatcher of asynchronous invocations") as step:
             await stack.start(ServiceUnit("poller", children, polls, self._view.line))
+            step.result = "ready"
+
+        with self._steps.step("orchestrator", "starting the runner of workflows") as step:
+            await stack.start(ServiceUnit("orchestrator", children, orchestrates, self._view.line))
             step.result = "ready"
 
     async def _show_example(self, settings: Settings) -> None:

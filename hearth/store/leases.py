@@ -82,3 +82,9 @@ async def next_token(state: Store, fence: str) -> int:
         return int(await state.redis.incr(fence))
     except RedisError as exc:
         raise Unavailable(f"state did not answer: {exc}") from exc
+
+
+def share_of(owner: str, living: Sequence[str], count: int) -> set[int]:
+    """Which of `count` leases this owner is to hold: every one has one of the living, evenly."""
+    ordered = sorted(set(living) | {owner})
+    return {number for number in range(count) if ordered[number % len(ordered)] == owner}

@@ -65,18 +65,15 @@ class Commit:
     shard: int
     execution: Execution
     version: int
-    names: list[str] = field(default_factory=list)
+    #: key -> its number
+    names: dict[str, int] = field(default_factory=dict)
     arguments: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.names = [keys.workflow_fence(self.shard), keys.execution(self.execution.arn)]
+        self.names = {keys.workflow_fence(self.shard): 1, keys.execution(self.execution.arn): 2}
 
     def add(self, command: str, key: str, *arguments: Any) -> None:
-        try:
-            number = self.names.index(key) + 1
-        except ValueError:
-            self.names.append(key)
-            number = len(self.names)
+        number = self.names.setdefault(key, len(self.names) + 1)
         self.arguments += (command, number, len(arguments), *arguments)
 
     # --- what an execution changes ------------------------------------------------------------------------------
@@ -162,21 +159,20 @@ class ShardStore:
         if not found:
             return None
         pieces = {name.decode(): piece for name, piece in raw.items()}
-        tasks = {
-            int(name[len(TASK_PIECE) :]): pieces.pop(name) for name in list(pieces) if name.startswith(TASK_PIECE)
-        }
+        tasks = {int(name[len(TASK_PIECE) :]): pieces.pop(name) for name in list(pieces) if name.startswith(TASK_PIECE)}
         return Loaded(read_stored(found), int(found[b"version"]), pieces, tasks)
 
     async def _both(self, arn: str) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
         found, raw = await asyncio.gather(
-            self._pipeline.call("HGETALL", keys.execution(arn)), self._pipeline.call("HGETALL", keys.workflow_state(arn))
+            self._pipeline.call("HGETALL", keys.execution(arn)),
+            self._pipeline.call("HGETALL", keys.workflow_state(arn)),
         )
         return _mapping(found), _mapping(raw)
 
     async def commit(self, commit: Commit, token: int) -> None:
         """Raises LeaseLost, Overtaken."""
         arguments = [token, commit.version, *commit.arguments]
-        reply = await self._pipeline.script("execution_commit", commit.names, arguments)
+        reply = await self._pipeline.script("execution_commit", list(commit.names), arguments)
         if reply == 0:
             raise LeaseLost(f"shard {commit.shard} has another holder")
         if reply == -1:

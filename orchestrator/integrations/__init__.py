@@ -57,9 +57,7 @@ class Integration(Protocol):
         ...
 
 
-def sdk_metadata(
-    request_id: str, headers: dict[str, str], status: int = 200
-) -> dict[str, Any]:
+def sdk_metadata(request_id: str, headers: dict[str, str], status: int = 200) -> dict[str, Any]:
     """SdkHttpMetadata and SdkResponseMetadata, as every optimised integration answers them."""
     return {
         "SdkHttpMetadata": {

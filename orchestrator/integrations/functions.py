@@ -89,7 +89,14 @@ class Functions:
         return _answer(called, with_log=given.get("LogType") == "Tail")
 
     async def _invoke(
-        self, task: TaskCall, ref: FunctionRef, payload: bytes, *, resumed: bool, tail: bool = False, client_context: str = ""
+        self,
+        task: TaskCall,
+        ref: FunctionRef,
+        payload: bytes,
+        *,
+        resumed: bool,
+        tail: bool = False,
+        client_context: str = "",
     ) -> Called:
         version = await self._version(task, ref)
         request_id = str(uuid.uuid4())
@@ -135,7 +142,9 @@ class Functions:
     async def _attempt(self, version: FunctionVersion, invocation: Invocation) -> InvocationResult:
         deadline = Deadline.after(budget_s(self._settings, version))
         try:
-            return await self._invoker.invoke(replace(invocation, gives_up_at_ms=deadline.epoch_ms()), deadline=deadline)
+            return await self._invoker.invoke(
+                replace(invocation, gives_up_at_ms=deadline.epoch_ms()), deadline=deadline
+            )
         except InvocationTimedOut as exc:
             return InvocationResult(Outcome.LOST, detail=exc.message)
         except HearthError as exc:

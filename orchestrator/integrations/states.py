@@ -39,9 +39,9 @@ class States:
         except HearthError as exc:
             raise _failed("InternalServerError", exc.message, status=500) from exc
         known = started.execution
-        if not started.new and known.parent.get("task") != str(task.task_id):
-            if started.status is not Status.RUNNING or known.input != execution.input:
-                raise _failed("ExecutionAlreadyExists", f"Execution Already Exists: '{execution.arn}'")
+        ours = known.parent.get("task") == str(task.task_id)
+        if not started.new and not ours and (started.status is not Status.RUNNING or known.input != execution.input):
+            raise _failed("ExecutionAlreadyExists", f"Execution Already Exists: '{execution.arn}'")
         request_id = str(uuid.uuid4())
         answer = {"ExecutionArn": known.arn, "StartDate": known.started_at_ms}
         headers = {
