@@ -34,7 +34,12 @@ class Express:
     """The process's Express executions."""
 
     def __init__(
-        self, settings: Settings, clock: PlatformClock, definitions: Definitions, performer: Performer
+        self,
+        settings: Settings,
+        clock: PlatformClock,
+        definitions: Definitions,
+        performer: Performer,
+        logs: ExecutionLogs,
     ) -> None:
         self._settings = settings
         self._clock = clock

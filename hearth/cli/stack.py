@@ -1,7 +1,7 @@
 """The processes of a running platform: started in order, kept alive, stopped in order.
 
-A unit that ends by itself is started again with back-off. Stopping: gateway (no new requests), poller, orchestrator, fleet
-(all drain), then the servers, whose connections keep what is in flight ours until then.
+A unit that ends by itself is started again with back-off. Stopping: gateway (no new requests), poller, orchestrator,
+fleet (all drain), then the servers, whose connections keep what is in flight ours until then.
 """
 
 from __future__ import annotations

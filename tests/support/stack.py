@@ -1,4 +1,4 @@
-"""The whole platform for tests: gateway, fleet, poller and orchestrator as the processes that `hearth up` starts, on free ports."""
+"""The whole platform for tests: the services as the processes that `hearth up` starts, on free ports."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class PlatformStack:
 
     # --- its processes --------------------------------------------------------------------------------------
     def start(self, name: str, alias: str = "") -> None:
-        """Start a service (gateway, fleet, poller, orchestrator); its output goes to logs[name]. `alias`: one more of its kind."""
+        """Start a service (gateway, fleet, ...); its output goes to logs[name]. `alias`: one more of its kind."""
         known = alias or name
         self.logs[known] = self.data / f"{known}-{self.port}.log"
         with self.logs[known].open("ab") as log:
@@ -87,7 +87,7 @@ class PlatformStack:
             process.wait()
 
     def pids(self, kind: str) -> list[int]:
-        """`gateway`, `fleet`, `poller`, `orchestrator`: the service's own process; `worker`: the fleet's children, oldest first."""
+        """A service's own process by its name; `worker`: the fleet's children, oldest first."""
         if kind == "worker":
             return children(self._processes["fleet"].pid)
         return [self._processes[kind].pid]
