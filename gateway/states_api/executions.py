@@ -116,7 +116,8 @@ async def describe_execution(call: Call, given: dict[str, Any]) -> dict[str, Any
         "inputDetails": {"included": True},
         "output": outcome.output,
         "outputDetails": {"included": True} if outcome.output is not None else None,
-        "error": outcome.error,
+        # AWS tells no error of an execution whose own time ran out, though its history does
+        "error": outcome.error if outcome.status is not Status.TIMED_OUT else None,
         "cause": outcome.cause,
         "traceHeader": execution.trace_header or None,
         "redriveStatus": "REDRIVABLE",
