@@ -7,6 +7,7 @@ the task before it runs, and leaves the result in `state`. Texts as recorded fro
 from __future__ import annotations
 
 import base64
+import random
 import uuid
 from dataclasses import dataclass, replace
 from email.utils import formatdate
@@ -174,12 +175,13 @@ class Functions:
         """What runs now. Raises TaskError."""
         account, region = ref.account or task.account, ref.region or task.region
         try:
-            record = await self._table.get(account, region, ref.name)
+            found = await self._table.resolve(account, region, ref.name, ref.qualifier, random.random())
         except HearthError as exc:
             raise _failed("ServiceException", exc.message, 500) from exc
-        if record is None or ref.qualifier not in (None, LATEST):
+        if found is None:
             raise _no_function(f"{function_arn(region, account, ref.name)}:{ref.qualifier or LATEST}")
-        if record.version.reserved_concurrency == 0:
+        function, record = found
+        if function.latest.version.reserved_concurrency == 0:
             raise _failed("TooManyRequestsException", "Rate Exceeded.", 429)
         return record.version
 
