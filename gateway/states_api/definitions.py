@@ -1,27 +1,12 @@
-"""Definitions as the API takes them: what is wrong with one, in AWS's words, and which variables its states read."""
+"""Definitions as the API takes them: refused in AWS's words, and asked which variables their states read."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
 
-import orjson
-
+from hearth.asl.lint import Diagnostic, lint
 from hearth.asl.parse import InvalidDefinition, parse_definition
 from hearth.errors import ApiError
-from hearth.json_problem import parser_text
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
-    """One finding. location: a path into the definition; empty if AWS names none."""
-
-    code: str
-    message: str
-    location: str = ""
-    severity: str = "ERROR"
-
-    def __str__(self) -> str:
-        return f"{self.code}: {self.message} at {self.location or 'null'}"
 
 
 def check_definition(text: str, machine_type: str) -> None:
@@ -33,23 +18,13 @@ def check_definition(text: str, machine_type: str) -> None:
 
 
 def diagnostics(text: str, machine_type: str) -> list[Diagnostic]:
-    try:
-        definition = orjson.loads(text)
-    except orjson.JSONDecodeError as exc:
-        return [Diagnostic("INVALID_JSON_DESCRIPTION", parser_text(text.encode(), str(exc)))]
-    if not isinstance(definition, dict):
-        return [Diagnostic("SCHEMA_VALIDATION_FAILED", "Definition must be a valid JSON object")]
-    missing = [name for name in ("States", "StartAt") if name not in definition]
-    if missing:
-        message = f"These fields are required: [{', '.join(missing)}]"
-        return [Diagnostic("SCHEMA_VALIDATION_FAILED", message, "/")]
-    try:
-        parse_definition(text)
-    except InvalidDefinition as exc:
-        return [Diagnostic("SCHEMA_VALIDATION_FAILED", str(exc), "/")]
-    return []
+    return lint(text, machine_type)
 
 
+@lru_cache(maxsize=256)
 def variable_references(text: str) -> dict[str, list[str]]:
-    """State -> the variables it reads, for states that read any. text: of a definition that was accepted."""
-    return dict(parse_definition(text).variable_references)
+    """State -> the variables it reads, for states that read any."""
+    try:
+        return dict(parse_definition(text).variable_references)
+    except InvalidDefinition:  # stored by a release that took it
+        return {}

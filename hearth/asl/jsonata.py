@@ -257,9 +257,14 @@ def _members(scope: Scope) -> dict[str, Json]:
     return members
 
 
-def compile_jsonata(source: str, location: str, expected: str = "") -> Jsonata:
+def check_source(source: str) -> None:
     """Raises InvalidExpression."""
     _program(source)
+
+
+def compile_jsonata(source: str, location: str, expected: str = "") -> Jsonata:
+    """Raises InvalidExpression."""
+    check_source(source)
     plain = _PLAIN_PATH.match(source)
     path = (plain[1], *plain[2].split(".")[1:]) if plain else None
     if path == ("states",):

@@ -10,8 +10,8 @@ import re
 from hearth.asl.definition import Pattern, Resource, ResourceKind
 
 _PARTITION = r"arn:aws(?:-cn|-us-gov)?"
-_FUNCTION = re.compile(rf"{_PARTITION}:lambda:[a-z0-9-]+:\d{{12}}:function:[^\s:]+(?::[^\s:]+)?")
-_ACTIVITY = re.compile(rf"{_PARTITION}:states:[a-z0-9-]+:\d{{12}}:activity:[^\s:]+")
+_FUNCTION = re.compile(rf"{_PARTITION}:lambda:[^:\s]+:[^:\s]+:function:[^\s:]+(?::[^\s:]+)?")
+_ACTIVITY = re.compile(rf"{_PARTITION}:states:[^:\s]+:[^:\s]+:activity:[^\s:]+")
 _SERVICE = re.compile(
     rf"{_PARTITION}:states:[a-z0-9-]*:\d*:(?P<sdk>aws-sdk:)?(?P<service>[A-Za-z0-9-]+):(?P<action>[A-Za-z0-9]+)"
     r"(?:\.(?P<pattern>sync:2|sync|waitForTaskToken))?"
