@@ -69,7 +69,12 @@ def start(
 ) -> tuple[ExecutionState, Decision]:
     """A new execution, run on until it is blocked. input: JSON text; the rest as for `decide`."""
     state = ExecutionState(identity, input)
-    run = Run(definition, state, at_ms, random, missing)
+    return state, begin(Run(definition, state, at_ms, random, missing))
+
+
+def begin(run: Run) -> Decision:
+    """`start`, for a run of one's own making."""
+    identity, input = run.state.identity, run.state.input
     details: dict[str, Any] = {"input": input, "inputDetails": WHOLE, "roleArn": identity.role_arn}
     if identity.alias_arn is not None:
         details["stateMachineAliasArn"] = identity.alias_arn
@@ -77,7 +82,7 @@ def start(
         details["stateMachineVersionArn"] = identity.version_arn
     run.begin(details)
     _set_execution_timer(run)
-    return state, _run_on(run, [])
+    return _run_on(run, [])
 
 
 def decide(
@@ -97,7 +102,11 @@ def decide(
     at_ms: now, epoch ms. random: 0 <= x < 1, drawn afresh for each call; jitter comes from it.
     missing: ARNs of activities in the definition that do not exist (any more); their tasks fail at once.
     """
-    run = Run(definition, state, at_ms, random, missing)
+    return go_on(Run(definition, state, at_ms, random, missing), signals)
+
+
+def go_on(run: Run, signals: Sequence[Signal]) -> Decision:
+    """`decide`, for a run of one's own making."""
     steps: list[_Step] = []
     try:
         for signal in signals:
@@ -236,12 +245,10 @@ def _record_of_map_run(frame: Frame, signal: Signal) -> _Step | None:
             act = partial(map_run.child_ended, signal=signal)
         case signals.ItemsRead():
             act = partial(map_run.items_read, values=signal.items, source=signal.source)
-        case signals.ItemsUnreadable():
-            act = partial(map_run.failed, error=errors.ITEM_READER_FAILED, cause=signal.cause)
+        case signals.MapRunFailed():
+            act = partial(map_run.failed, error=signal.error, cause=signal.cause)
         case signals.ResultsWritten():
             act = partial(map_run.finish, output=signal.output)
-        case signals.ResultsUnwritable():
-            act = partial(map_run.failed, error=errors.RESULT_WRITER_FAILED, cause=signal.cause)
         case signals.MapRunUpdated():
             act = partial(map_run.updated, signal=signal)
         case _:

@@ -60,7 +60,7 @@ class StartMapRun:
     """A distributed Map began: record its map run. Children follow as StartChild, or after ItemsRead.
 
     reader: {"Resource", "ReaderConfig", "Parameters" (evaluated)} of the ItemReader to read and answer with ItemsRead
-    or ItemsUnreadable; None: the state's own data are the items.
+    or MapRunFailed; None: the state's own data are the items.
     """
 
     task_id: int
@@ -98,7 +98,7 @@ class StartChild:
 
 @dataclass(frozen=True, slots=True)
 class WriteResults:
-    """All children of a map run closed: carry its ResultWriter out, answered by ResultsWritten or ResultsUnwritable."""
+    """All children of a map run closed: carry its ResultWriter out, answered by ResultsWritten or MapRunFailed."""
 
     task_id: int
     #: {"Resource", "Parameters" (evaluated), "WriterConfig"}

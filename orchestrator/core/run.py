@@ -89,29 +89,26 @@ class Run:
         id = state.next_event_id
         if id >= state.identity.max_events and not state.identity.express:
             raise HistoryFull
-        event = HistoryEvent(id, previous_id, type, self.at_ms, frame.id, details, facts, value)
-        self.decision.events.append(event)
-        evolve(state, event)
+        self.append(HistoryEvent(id, previous_id, type, self.at_ms, frame.id, details, facts, value))
         return id
+
+    def append(self, event: HistoryEvent) -> None:
+        """Every event goes this way."""
+        self.decision.events.append(event)
+        evolve(self.state, event)
 
     def begin(self, details: dict[str, Any]) -> None:
         """Append the execution's first event."""
         facts = {"next": self.definition.start_at}
-        event = HistoryEvent(1, 0, "ExecutionStarted", self.at_ms, 0, details, facts)
-        self.decision.events.append(event)
-        evolve(self.state, event)
+        self.append(HistoryEvent(1, 0, "ExecutionStarted", self.at_ms, 0, details, facts))
 
     def note(self, type: str, frame: Frame, facts: dict[str, Any] | None = None, previous_id: int = 0) -> None:
         """Append a facts-only record and apply it."""
-        event = HistoryEvent(0, previous_id, type, self.at_ms, frame.id, None, facts)
-        self.decision.events.append(event)
-        evolve(self.state, event)
+        self.append(HistoryEvent(0, previous_id, type, self.at_ms, frame.id, None, facts))
 
     def close(self, type: str, previous_id: int, details: dict[str, Any]) -> None:
         """Append the event that closes the execution; it is always let in."""
-        event = HistoryEvent(self.state.next_event_id, previous_id, type, self.at_ms, 0, details)
-        self.decision.events.append(event)
-        evolve(self.state, event)
+        self.append(HistoryEvent(self.state.next_event_id, previous_id, type, self.at_ms, 0, details))
 
     # ------------------------------------------------------------------------------------------------ effects
 

@@ -83,14 +83,6 @@ class ItemsRead:
 
 
 @dataclass(frozen=True, slots=True)
-class ItemsUnreadable:
-    """The ItemReader failed: States.ItemReaderFailed."""
-
-    task_id: int
-    cause: str
-
-
-@dataclass(frozen=True, slots=True)
 class ChildEnded:
     """A distributed Map's child execution closed. status: SUCCEEDED, FAILED, TIMED_OUT or ABORTED."""
 
@@ -111,10 +103,11 @@ class ResultsWritten:
 
 
 @dataclass(frozen=True, slots=True)
-class ResultsUnwritable:
-    """The ResultWriter failed: States.ResultWriterFailed."""
+class MapRunFailed:
+    """The ItemReader or the ResultWriter failed. error: States.ItemReaderFailed or States.ResultWriterFailed."""
 
     task_id: int
+    error: str
     cause: str
 
 
@@ -143,10 +136,9 @@ Signal = (
     | StopRequested
     | RedriveRequested
     | ItemsRead
-    | ItemsUnreadable
     | ChildEnded
     | ResultsWritten
-    | ResultsUnwritable
+    | MapRunFailed
     | MapRunUpdated
     | Continue
 )
@@ -163,10 +155,9 @@ _KINDS: dict[str, type[Signal]] = {
         StopRequested,
         RedriveRequested,
         ItemsRead,
-        ItemsUnreadable,
         ChildEnded,
         ResultsWritten,
-        ResultsUnwritable,
+        MapRunFailed,
         MapRunUpdated,
         Continue,
     )

@@ -14,7 +14,7 @@ from orchestrator.core.effects import (
     StartMapRun,
     WriteResults,
 )
-from orchestrator.core.signals import ChildEnded, ItemsUnreadable, MapRunUpdated, RedriveRequested
+from orchestrator.core.signals import ChildEnded, MapRunFailed, MapRunUpdated, RedriveRequested
 from tests.support.simulated_execution import Simulation, a_definition, simulate
 
 from .test_histories import CATCH, PASS
@@ -94,7 +94,9 @@ def test_items_are_read_selected_and_batched() -> None:
 def test_unreadable_items_fail_the_run() -> None:
     states = {"M": distributed(ItemReader=READER)}
     cause = "Attempting to map over non-iterable node."
-    played = simulate(states, {"key": "f"}, lambda effect: [ItemsUnreadable(effect.task_id, cause)])
+    played = simulate(
+        states, {"key": "f"}, lambda effect: [MapRunFailed(effect.task_id, "States.ItemReaderFailed", cause)]
+    )
     assert played.history[4:] == ["5 MapRunFailed←4", "6 MapStateFailed←5", "7 ExecutionFailed←6"]
     assert played.details("MapRunFailed") == [{"error": "States.ItemReaderFailed", "cause": cause}]
     assert played.details("ExecutionFailed") == [{"error": "States.ItemReaderFailed", "cause": cause}]
