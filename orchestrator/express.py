@@ -23,6 +23,7 @@ from orchestrator.definitions import Definitions
 from orchestrator.logs import ExecutionLogs
 from orchestrator.orders import Order
 from orchestrator.perform import Performer, Surroundings
+from orchestrator.trials import Trials
 
 log = logging.getLogger(__name__)
 
@@ -46,11 +47,14 @@ class Express:
         self._definitions = definitions
         self._performer = performer
         self._logs = logs
+        self._trials = Trials(clock, performer)
 
     async def answer(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
         """A call that its caller awaits."""
         if operation == "StartSyncExecution":
             return await self._start_sync(body)
+        if operation == "TestState":
+            return await self._trials.test_state(body)
         raise ApiError("UnknownOperationException", 400, f"no such operation: {operation}")
 
     async def run(self, body: dict[str, Any]) -> None:
