@@ -15,7 +15,9 @@ import asyncio
 import functools
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from botocore import xform_name
@@ -49,11 +51,24 @@ class AwsCallFailed(HearthError):
     """The service answered with an error: `code`, `status` and `message` are its own. botocore's judgement of
     parameters is one too, with code ParamValidationError: nothing was sent then."""
 
-    def __init__(self, service: str, operation: str, code: str, status: int, message: str) -> None:
+    def __init__(
+        self,
+        service: str,
+        operation: str,
+        code: str,
+        status: int,
+        message: str,
+        *,
+        shape: str = "",
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """shape: the error's name in the service's model, "" if it has none; metadata: botocore's, of the answer."""
         super().__init__(message)
         self.service, self.operation = service, operation
         self.code = code  # type: ignore[misc]
         self.status = status  # type: ignore[misc]
+        self.shape = shape
+        self.metadata = metadata or {}
 
     def __str__(self) -> str:
         return f"{self.service}:{self.operation}: {self.code}: {self.message}"
@@ -63,6 +78,15 @@ class AwsUnreachable(HearthError):
     """No answer came: it may have been done. A retry is safe only if the operation is idempotent."""
 
     code, status, retryable = "ServiceUnavailable", 503, True
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """An answered call. metadata: botocore's RequestId, HTTPHeaders, HTTPStatusCode; model: the operation's."""
+
+    answer: dict[str, Any]
+    metadata: dict[str, Any]
+    model: Any
 
 
 class AwsClients:
@@ -110,19 +134,63 @@ class AwsClients:
         self, service: str, operation: str, account: str, region: str, role: str, parameters: dict[str, Any]
     ) -> dict[str, Any]:
         """`call` for code that has a thread of its own already."""
+        return self._exchange(service, operation, account, region, role, lambda _: parameters).answer
+
+    async def exchange(
+        self,
+        service: str,
+        operation: str,
+        /,
+        *,
+        account: str,
+        region: str,
+        deadline: Deadline,
+        role: str = "",
+        parameters: Callable[[Any], dict[str, Any]],
+    ) -> Exchange:
+        """`call` for who works with the operation's model: parameters gets it, on the call's thread."""
+        work = functools.partial(self._exchange, service, operation, account, region, role, parameters)
         try:
-            method = getattr(self.client(service, account, region, role), xform_name(operation), None)
+            async with deadline.scope():
+                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except TimeoutError as exc:
+            raise AwsUnreachable(f"{service}:{operation}: no answer within {deadline.budget_s:g} s") from exc
+
+    def _exchange(
+        self,
+        service: str,
+        operation: str,
+        account: str,
+        region: str,
+        role: str,
+        parameters: Callable[[Any], dict[str, Any]],
+    ) -> Exchange:
+        client = None
+        try:
+            client = self.client(service, account, region, role)
+            method = getattr(client, xform_name(operation), None)
             if method is None:
                 raise AwsCallFailed(service, operation, "UnknownOperation", 400, "botocore knows no such operation")
-            answer = method(**parameters)
-            answer.pop("ResponseMetadata", None)
-            return {name: _whole(value, service, operation) for name, value in answer.items()}
+            model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[method.__name__])
+            answer = method(**parameters(model))
+            metadata = answer.pop("ResponseMetadata", {})
+            whole = {name: _whole(value, service, operation) for name, value in answer.items()}
+            return Exchange(whole, metadata, model)
         except ParamValidationError as exc:
             raise AwsCallFailed(service, operation, "ParamValidationError", 400, str(exc)) from exc
         except ClientError as exc:
             error, metadata = exc.response.get("Error", {}), exc.response.get("ResponseMetadata", {})
             code, message = error.get("Code", "Unknown"), error.get("Message", "")
-            raise AwsCallFailed(service, operation, code, metadata.get("HTTPStatusCode", 500), message) from exc
+            shape = client.meta.service_model.shape_for_error_code(code) if client is not None else None
+            raise AwsCallFailed(
+                service,
+                operation,
+                code,
+                metadata.get("HTTPStatusCode", 500),
+                message,
+                shape=shape.name if shape is not None else "",
+                metadata=metadata,
+            ) from exc
         except UnknownServiceError as exc:
             raise AwsCallFailed(service, operation, "UnknownService", 400, "botocore knows no such service") from exc
         except (BotoCoreError, OSError) as exc:

@@ -34,9 +34,12 @@ from hearth.store.workflow_shards import ShardStore
 from orchestrator.claims import Claims
 from orchestrator.definitions import Definitions
 from orchestrator.express import Express
+from orchestrator.integrations import Integration, optimised
+from orchestrator.integrations.aws_sdk import AwsSdk
 from orchestrator.integrations.functions import Functions
 from orchestrator.integrations.states import States
 from orchestrator.logs import ExecutionLogs
+from orchestrator.orders import AWS_SDK
 from orchestrator.perform import Performer
 from orchestrator.shard import Shard, Tools
 
@@ -117,7 +120,11 @@ class Orchestrator:
         events = EventPublisher(broker, partitions=partitions, max_bytes=settings.event_queue_bytes)
         await events.start()
         functions, claims = FunctionTable(state), Claims(state)
-        integrations = {"states": States(MachineTable(state), table, clock)}
+        integrations: dict[str, Integration] = {
+            "states": States(MachineTable(state), table, clock),
+            AWS_SDK: AwsSdk(self._backends.aws),
+            **optimised.integrations(self._backends.aws),
+        }
         definitions = Definitions(table)
         durable = Functions(settings, functions, invoker, events, claims)
         once = Functions(settings, functions, invoker, events, None)
