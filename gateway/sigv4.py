@@ -27,6 +27,8 @@ MAX_AUTHORIZATION = 8192
 #: longest life of a presigned request, of the S3 and STS documentation
 MAX_PRESIGNED_S = 7 * 24 * 3600
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
+#: their bodies are passed on as they come, so what a client says of its body is checked where it arrives
+UNREAD_SERVICES = frozenset({"s3", "s3express"})
 
 _NOT_THE_SAME = (
     "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
@@ -73,7 +75,9 @@ class Verifier:
         if signed_service != service:
             raise _invalid(f"Credential should be scoped to correct service: '{service}'. ")
         caller, secret = self._keys.find(access_key, given.token, region, request, now_s)
-        canonical = canonical_request(request, signed_headers, presigned=given.expires_s is not None)
+        canonical = canonical_request(
+            request, signed_headers, presigned=given.expires_s is not None, streams=service in UNREAD_SERVICES
+        )
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         to_sign = f"{ALGORITHM}\n{given.signed_at}\n{date}/{region}/{service}/aws4_request\n{digest}"
         key = signing_key(secret, date, region, service)
@@ -96,18 +100,25 @@ def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
     return key
 
 
-def canonical_request(request: Request, signed_headers: tuple[str, ...], *, presigned: bool = False) -> str:
-    """The text that both sides hash. Raises ApiError if a signed header is missing."""
+def canonical_request(
+    request: Request, signed_headers: tuple[str, ...], *, presigned: bool = False, streams: bool = False
+) -> str:
+    """The text that both sides hash. Raises ApiError if a signed header is missing.
+
+    streams: by S3's rules: paths as they are, and the body as the client claims it to be, since it isn't read here.
+    """
     headers = request.headers
     try:
         lines = "".join(f"{name}:{_collapsed(headers[name])}\n" for name in signed_headers)
     except KeyError as exc:
         raise _invalid(_NOT_THE_SAME) from exc
     query = canonical_query(request.query) if request.query else ""
-    return (
-        f"{request.method}\n{canonical_path(request.path)}\n{query}\n{lines}\n{';'.join(signed_headers)}\n"
-        f"{_payload_hash(request, presigned)}"
-    )
+    if streams:
+        path = quote(unquote(request.path), safe="/-_.~")
+        payload = UNSIGNED_PAYLOAD if presigned else headers.get("x-amz-content-sha256", UNSIGNED_PAYLOAD)
+    else:
+        path, payload = canonical_path(request.path), _payload_hash(request)
+    return f"{request.method}\n{path}\n{query}\n{lines}\n{';'.join(signed_headers)}\n{payload}"
 
 
 @functools.lru_cache(maxsize=4096)
@@ -138,7 +149,7 @@ def _collapsed(value: str) -> str:
     return _SPACES.sub(" ", value) if "  " in value else value
 
 
-def _payload_hash(request: Request, presigned: bool) -> str:
+def _payload_hash(request: Request) -> str:
     claimed = request.headers.get("x-amz-content-sha256")
     if claimed == UNSIGNED_PAYLOAD:
         return claimed

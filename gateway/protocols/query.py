@@ -20,7 +20,7 @@ REQUEST_ID = b"{{request-id}}"
 _XML = (b"content-type", b"text/xml")
 
 #: Query services name a few errors of the common set otherwise than JSON services do.
-_CODES = {
+CODES = {
     "InvalidSignatureException": "SignatureDoesNotMatch",
     "UnrecognizedClientException": "InvalidClientTokenId",
     "MissingAuthenticationTokenException": "MissingAuthenticationToken",
@@ -71,7 +71,7 @@ class Query:
         status = 400 if error.code in ("UnknownOperationException", "IncompleteSignatureException") else error.status
         body = (
             f'<ErrorResponse xmlns="{self._namespace}"><Error><Type>{kind}</Type>'
-            f"<Code>{escape(_CODES.get(error.code, error.code))}</Code><Message>{escape(error.message or '')}</Message>"
+            f"<Code>{escape(CODES.get(error.code, error.code))}</Code><Message>{escape(error.message or '')}</Message>"
             f"</Error><RequestId>{REQUEST_ID.decode()}</RequestId></ErrorResponse>"
         )
         return Answer(status, body.encode(), [_XML])
