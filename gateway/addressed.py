@@ -1,7 +1,7 @@
 """Which AWS service a request is meant for, as far as it says so itself. Pure.
 
 Signed requests name it in their scope. Of the others some name it in X-Amz-Target, in the host, in a form's Version, or
-in the form of their path; what remains can only be S3's, whose public objects lie at any path.
+in the form of their path; what is read of the rest can only be S3's, whose public objects lie at any path.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def service_of(request: Request) -> str | None:
         return _VERSIONS.get(version)
     if _QUEUE.fullmatch(request.path):
         return "sqs"
-    return "s3"
+    public = request.method in ("GET", "HEAD") and request.path.strip("/") != ""
+    return "s3" if public or "AWSAccessKeyId=" in request.query else None
 
 
 def bucket_of_host(request: Request) -> str | None:

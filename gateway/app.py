@@ -14,19 +14,23 @@ from typing import Any
 
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
 
-from gateway import downloads, health, metrics, segments
+from gateway import authorisation, downloads, health, metrics, segments
+from gateway.addressed import service_of, signed_service
 from gateway.backends import Backends, open_backends
 from gateway.call import Call
 from gateway.front_doors import doors
 from gateway.front_doors.entry import entry_of
 from gateway.http import Answer, Request
 from gateway.ids import new_request_id
+from gateway.not_served import error_answer
+from gateway.pass_through import ClientLeft
 from gateway.protocols.service import Service
 from gateway.receiving import MAX_REQUEST_BYTES, Disconnected, Receive, read_body
 from gateway.routes import Route, Router
 from gateway.sending import Send, send_answer
 from gateway.services import offers
 from hearth import links
+from hearth.aws_endpoints import RUN_HERE, AwsEndpoints
 from hearth.errors import ApiError, HearthError, RequestEntityTooLarge, Unavailable, ValidationFailed
 from hearth.settings import Settings
 
@@ -38,6 +42,7 @@ Scope = dict[str, Any]
 MAX_INVOKE_BYTES = 6_291_456 + 1_048_576
 INVOKE_LIMIT_BYTES = 6_291_456
 _CLOSE_S = 10.0
+_STARTING = "The platform is starting: it is not connected to its broker and stores yet."
 
 
 class Gateway:
@@ -46,6 +51,7 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._router = Router(offers())
+        self._endpoints = AwsEndpoints(settings)
         self._backends: Backends | None = None
         self._function_port = settings.function_listener
 
@@ -113,8 +119,8 @@ class Gateway:
                 answer = await doors.answer(self._backends, entry, scope, request, request_id)
             else:
                 side = await self._side_door(request, receive)
-                answer = side if side is not None else await self._api(request, request_id, receive)
-        except Disconnected:
+                answer = side if side is not None else await self._service(request, request_id, receive)
+        except (Disconnected, ClientLeft):
             return
         await send_answer(receive, send, answer, request_id, head=request.method == "HEAD")
 
@@ -145,8 +151,42 @@ class Gateway:
             return await segments.take_in(self._backends, request)
         return None
 
-    async def _api(self, request: Request, request_id: str, receive: Receive) -> Answer:
-        request.body = await read_body(receive)
+    async def _service(self, request: Request, request_id: str, receive: Receive) -> Answer:
+        """One of AWS's services: run here, or somewhere else."""
+        signed = signed_service(request)
+        if signed is None and request.path == "/":  # who is meant stands in the form
+            request.body, request.body_read = await read_body(receive), True
+        if signed not in RUN_HERE and (service := self._elsewhere(signed, request)) is not None:
+            return await self._pass(service, request, receive)
+        if not request.body_read:
+            request.body = await read_body(receive)
+        return await self._api(request, request_id)
+
+    def _elsewhere(self, signed: str | None, request: Request) -> str | None:
+        """The service that is meant, if it is not run here. What says nothing of it is judged here."""
+        service = service_of(request)
+        if service is None or service in RUN_HERE:
+            return None
+        if signed is None and self._router.find(request)[0] is not None:
+            return None
+        # anything at all may be a public object's path: only where there is an S3
+        guessed = service == "s3" and signed is None
+        served = not guessed or self._endpoints.elsewhere("s3", self._settings.region) is not None
+        return service if served else None
+
+    async def _pass(self, service: str, request: Request, receive: Receive) -> Answer:
+        started_s = time.perf_counter()
+        try:
+            if self._backends is None:
+                raise Unavailable(_STARTING)
+            answer = await self._backends.pass_through.answer(service, request, receive)
+        except HearthError as exc:
+            answer = error_answer(service, request, exc)
+        known = service if self._endpoints.elsewhere(service, self._settings.region) else "unknown"
+        metrics.observe(known, "passed-through", answer.status, time.perf_counter() - started_s)
+        return answer
+
+    async def _api(self, request: Request, request_id: str) -> Answer:
         started_s = time.perf_counter()
         route, path_values, service = self._router.find(request)
         try:
@@ -167,7 +207,7 @@ class Gateway:
     ) -> Answer:
         backends = self._backends
         if backends is None:
-            raise Unavailable("The platform is starting: it is not connected to its broker and stores yet.")
+            raise Unavailable(_STARTING)
         if route is None:
             raise ApiError("UnknownOperationException", 404, f"Unknown operation: {request.method} {request.path}")
         caller = backends.verifier.verify(request, service.signing_name)
@@ -178,6 +218,8 @@ class Gateway:
         given = plan.parse(request, path_values)
         plan.validate(given)
         call = Call(caller, request, request_id, backends)
+        if caller.restricted:
+            authorisation.check(call, service.signing_name, route.name, given)
         answer = plan.serialise(await route.operation(call, given))
         answer.headers += call.headers
         return answer

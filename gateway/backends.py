@@ -15,7 +15,9 @@ from gateway.front_doors.cache import DoorCache
 from gateway.front_doors.http_api import HttpApi
 from gateway.front_doors.loader import ApiLoader
 from gateway.function_cache import FunctionCache
+from gateway.identity_cache import IdentityCache
 from gateway.keys import Keys
+from gateway.pass_through import PassThrough
 from gateway.settling import Settler
 from gateway.sigv4 import Verifier
 from hearth.aws_clients import AwsClients
@@ -37,6 +39,7 @@ from hearth.store.apis import ApiTable
 from hearth.store.events import raise_partitions
 from hearth.store.executions import ExecutionTable
 from hearth.store.functions import FunctionTable
+from hearth.store.identities import IdentityTable
 from hearth.store.machines import MachineTable
 
 log = logging.getLogger(__name__)
@@ -60,6 +63,7 @@ class Backends:
     cache: FunctionCache
     settler: Settler
     cipher: EnvironmentCipher
+    keys: Keys
     verifier: Verifier
     blobs: BlobStore
     logs: LogReader
@@ -68,6 +72,7 @@ class Backends:
     #: APIs by their ids, as front doors use them
     doors: DoorCache[HttpApi]
     aws: AwsClients
+    pass_through: PassThrough
     machines: MachineTable
     executions: ExecutionTable
     workflows: WorkflowCalls
@@ -94,6 +99,11 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
         unplaced = UnplacedAnswers(broker, functools.partial(living_workers, stores.coordination))
         stack.push_async_callback(unplaced.close)
         await unplaced.start()
+        identities = IdentityCache(IdentityTable(stores.state))
+        access = Keys(settings, secret, identities)
+        verifier = Verifier(access)
+        pass_through = PassThrough(settings, verifier)
+        stack.push_async_callback(_bounded, pass_through.close)
         aws = AwsClients(settings, secret)
         stack.callback(aws.close)
         workflows, clock = WorkflowCalls(broker), PlatformClock(settings.time_scale)
@@ -112,9 +122,11 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
 
         await control.start(on_change)
         await cache.renew()
+        await identities.renew()
         for name, work in (
             ("function-cache", cache.keep_renewed()),
             ("front-doors", doors.keep_renewed()),
+            ("identities", identities.keep_renewed()),
             ("settler", settler.run()),
             ("clock", clock.keep_read(stores.state)),
         ):
@@ -131,7 +143,9 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
             cache=cache,
             settler=settler,
             cipher=EnvironmentCipher(secret),
-            verifier=Verifier(Keys(settings, secret)),
+            keys=access,
+            verifier=verifier,
+            pass_through=pass_through,
             machines=MachineTable(stores.state),
             executions=ExecutionTable(stores.state),
             workflows=workflows,

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.backends import Backends
+from gateway.caller import Caller
 from gateway.http import Request
-from gateway.keys import Caller
 
 
 @dataclass(slots=True)

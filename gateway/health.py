@@ -11,25 +11,32 @@ import hearth
 from gateway.backends import Backends, living_workers
 from gateway.http import Answer
 from gateway.protocols.rest_json import JSON
+from hearth.aws_endpoints import RUN_HERE
 from hearth.errors import Unavailable
 from hearth.store import Store, keys, leases
 
 _ASK_S = 2.0
+_LOCALSTACK_NAMES = {"states": "stepfunctions"}
 _LEVELS = ("", "full", "reduced", "process")
 
 
 async def health(backends: Backends | None) -> Answer:
-    """200 only if the broker, `state` and at least one worker answer."""
+    """200 only if the broker, `state` and at least one worker answer. `services`: who serves what."""
     found = await _look(backends)
     ready = found["broker"] == found["state"] == found["coordination"] == "ok" and found["workers"] > 0
     body = {"status": "ready" if ready else _why_not(found), **found, "version": hearth.__version__}
+    if backends is not None:
+        body["services"] = backends.aws.endpoints.table()
     return Answer(200 if ready else 503, orjson.dumps(body), [JSON])
 
 
 async def localstack_health(backends: Backends | None) -> Answer:
     found = await _look(backends)
     up = found["broker"] == found["state"] == "ok"
-    services = dict.fromkeys(("lambda", "logs", "stepfunctions", "sts"), "running" if up else "starting")
+    state = "running" if up else "starting"
+    services = {_LOCALSTACK_NAMES.get(name, name): state for name in sorted(RUN_HERE)}
+    if backends is not None:
+        services |= {name: "available" for name in backends.aws.endpoints.table() if name not in (*RUN_HERE, "*")}
     body = {"services": services, "edition": "hearth", "version": hearth.__version__}
     return Answer(200, orjson.dumps(body), [JSON])
 

@@ -18,6 +18,8 @@ class Request:
     #: names in lower case; a repeated header's values joined by ","
     headers: dict[str, str]
     body: bytes = b""
+    #: `body` is all there is
+    body_read: bool = False
     #: came in on the listener for functions, not on the API's
     from_function: bool = False
     _parameters: dict[str, list[str]] | None = field(default=None, repr=False)

@@ -1,15 +1,22 @@
-"""Whose access key it is: the development key, configured keys, and functions' short-lived credentials."""
+"""Whose access key it is: the development key, configured and created keys, roles' temporary credentials."""
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 import ipaddress
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import orjson
+
+from gateway.caller import Caller
 from gateway.http import Request
-from hearth.credentials import verify_token
+from gateway.identity_cache import IdentityCache
+from hearth.credentials import Session, access_key_secret, verify_token
 from hearth.errors import AccessDenied, ApiError
+from hearth.model.identity import AccessKey
+from hearth.policies import Document
 from hearth.settings import Settings
 
 DEVELOPMENT_KEY = DEVELOPMENT_SECRET = "test"
@@ -17,48 +24,69 @@ DEVELOPMENT_KEY = DEVELOPMENT_SECRET = "test"
 _LONGEST_URL = 270
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who calls. `region` is that of the signature's scope."""
-
-    account: str
-    region: str
-    #: of the caller's identity, as STS tells it
-    arn: str
-    user_id: str
-
-
 class Keys:
     """Looks up access keys; every caller of the API has one."""
 
-    def __init__(self, settings: Settings, secret: bytes) -> None:
+    def __init__(self, settings: Settings, secret: bytes, identities: IdentityCache) -> None:
         self._secret = secret
         self._account = settings.account
         self._development = settings.development_key and settings.loopback
         self._configured = _configured(settings.access_keys)
+        self._identities = identities
+        #: what a role may do that has no policy
+        self._unsaid: tuple[Document, ...] | None = None if settings.permissive else ()
 
     def find(
         self, access_key: str, token: str | None, region: str, request: Request, now_s: float
     ) -> tuple[Caller, str]:
         """The caller and the secret key that must have signed.
 
-        Raises ApiError UnrecognizedClientException, BadToken, TokenExpired, AccessDenied.
+        Raises ApiError UnrecognizedClientException, BadToken, TokenExpired, AccessDenied, Unavailable.
         """
         if token is not None and access_key.startswith("ASIA"):
             session, secret = verify_token(self._secret, access_key, token, now_s=now_s)
-            if not session.role:
-                return _root(session.account, region), secret
-            role = session.role.rpartition("/")[2]
-            arn = f"arn:aws:sts::{session.account}:assumed-role/{role}/{session.name}"
-            return Caller(session.account, region, arn, f"AROA{access_key[4:]}:{session.name}"), secret
+            return self._of_session(session, region), secret
         if (known := self._configured.get(access_key)) is not None:
             secret, account = known
             return _root(account, region), secret
+        if access_key.startswith("AKIA") and (key := self._identities.access_key(access_key)) is not None:
+            return _of_user(key, region), access_key_secret(self._secret, access_key)
         development_account = self._development_account(access_key)
         if development_account is None or request.from_function:
             raise ApiError("UnrecognizedClientException", 403, "The security token included in the request is invalid.")
         refuse_foreign(request)
         return _root(development_account, region), DEVELOPMENT_SECRET
+
+    def account_of(self, access_key: str) -> str | None:
+        """Whose a long-lived key is; None: nobody's."""
+        if (known := self._configured.get(access_key)) is not None:
+            return known[1]
+        if (key := self._identities.access_key(access_key)) is not None:
+            return key.account
+        return self._development_account(access_key)
+
+    def _of_session(self, session: Session, region: str) -> Caller:
+        if not session.role:
+            return _root(session.account, region)
+        if ":user/" in session.role:
+            key = self._identities.access_key(session.name)
+            if key is None:  # deleted since
+                raise ApiError(
+                    "UnrecognizedClientException", 403, "The security token included in the request is invalid."
+                )
+            return _of_user(key, region)
+        name = session.role.rpartition("/")[2]
+        role = self._identities.role(session.account, name)
+        return Caller(
+            session.account,
+            region,
+            f"arn:aws:sts::{session.account}:assumed-role/{name}/{session.name}",
+            f"{role_id(session.role)}:{session.name}",
+            documents=self._unsaid if role is None else role.documents,
+            session_document=orjson.loads(session.policy) if session.policy else None,
+            tags=session.tags,
+            transitive=tuple(session.transitive),
+        )
 
     def _development_account(self, access_key: str) -> str | None:
         if not self._development:
@@ -98,6 +126,25 @@ def _names_loopback(url: str) -> bool:
     except ValueError:
         return False
     return host is not None and is_loopback(host)
+
+
+def user_id(arn: str) -> str:
+    """A stable id in AWS's form for a user that has only a name."""
+    return _id("AIDA", arn)
+
+
+def role_id(arn: str) -> str:
+    """A stable id in AWS's form for a role that has only a name."""
+    return _id("AROA", arn)
+
+
+@functools.lru_cache(maxsize=1024)
+def _id(prefix: str, arn: str) -> str:
+    return prefix + base64.b32encode(hashlib.sha256(arn.encode()).digest()).decode()[:17]
+
+
+def _of_user(key: AccessKey, region: str) -> Caller:
+    return Caller(key.account, region, key.arn, user_id(key.arn), access_key=key.id, documents=key.documents)
 
 
 @functools.lru_cache(maxsize=1024)

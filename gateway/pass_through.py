@@ -7,7 +7,6 @@ was checked here. Nobody's service is answered with the flag that would start it
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -20,7 +19,7 @@ from gateway.keys import refuse_foreign
 from gateway.resign import Keys, resigned
 from gateway.sending import StreamBroken
 from gateway.sigv4 import UNREAD_SERVICES, Verifier
-from hearth.aws_endpoints import AWS, AwsEndpoints, canonical, unserved
+from hearth.aws_endpoints import AwsEndpoints, unserved
 from hearth.errors import ApiError
 from hearth.settings import Settings
 
@@ -67,12 +66,14 @@ class PassThrough:
         """service: its canonical name. Raises ApiError: not signed well, not allowed, nobody serves it, no answer."""
         streams = service in UNREAD_SERVICES
         if not streams:
-            request.body = request.body or await _read(receive)
+            request.body = request.body if request.body_read else await _read(receive)
         region = self._authorise(service, request)
         endpoint = self._endpoints.elsewhere(service, region)
         if endpoint is None:
             raise ApiError("ServiceNotServed", 501, unserved(service))
-        body = _pieces(receive) if streams and _has_body(request) else request.body
+        body: bytes | AsyncIterator[bytes] = request.body
+        if streams and not request.body_read and _has_body(request):
+            body = _pieces(receive)
         return await self._exchange(service, region, endpoint, request, body)
 
     def _authorise(self, service: str, request: Request) -> str:

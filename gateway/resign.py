@@ -27,7 +27,9 @@ class FrozenKeys(Protocol):
 
 #: asked at each request, since keys of roles are renewed
 Keys = Callable[[], FrozenKeys]
-_SIGNED_QUERY = re.compile(r"(?:^|&)X-Amz-(?:Algorithm|Credential|Date|Expires|SignedHeaders|Signature|Security-Token)=[^&]*")
+_SIGNED_QUERY = re.compile(
+    r"(?:^|&)X-Amz-(?:Algorithm|Credential|Date|Expires|SignedHeaders|Signature|Security-Token)=[^&]*"
+)
 _CHUNKS_SIGNED = "STREAMING-AWS4-HMAC-SHA256"
 
 
@@ -58,7 +60,8 @@ def resigned(request: Request, keys: Keys | None, region: str, service: str) -> 
     scope = f"{signed_at[:8]}/{region}/{service}/aws4_request"
     to_sign = f"{ALGORITHM}\n{signed_at}\n{scope}\n{digest}"
     signature = hmac.digest(signing_key(own.secret_key, signed_at[:8], region, service), to_sign.encode(), "sha256")
+    names = ";".join(signed)
     headers["authorization"] = (
-        f"{ALGORITHM} Credential={own.access_key}/{scope}, SignedHeaders={';'.join(signed)}, Signature={signature.hex()}"
+        f"{ALGORITHM} Credential={own.access_key}/{scope}, SignedHeaders={names}, Signature={signature.hex()}"
     )
     return headers

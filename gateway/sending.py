@@ -23,7 +23,8 @@ async def send_answer(receive: Receive, send: Send, answer: Answer, request_id: 
     body, identifier = answer.body, request_id.encode()
     if REQUEST_ID in body and (b"content-type", b"text/xml") in answer.headers:
         body = body.replace(REQUEST_ID, identifier)
-    answer.headers.append((b"x-amzn-requestid", identifier))
+    if answer.stream is None or all(name != b"x-amzn-requestid" for name, _ in answer.headers):
+        answer.headers.append((b"x-amzn-requestid", identifier))
     if answer.stream is not None:
         await _send_stream(receive, send, answer, answer.stream)
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway import sts_api
 from gateway.apigatewayv2_api.operations import OPERATIONS as HTTP_APIS
 from gateway.call import Operation
 from gateway.lambda_api import aliases as function_aliases
@@ -22,7 +23,6 @@ from gateway.states_api import (
     test_state,
     validation,
 )
-from gateway.sts_api import get_caller_identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,5 +110,13 @@ def offers() -> list[Offer]:
                 "ValidateStateMachineDefinition": validation.validate_state_machine_definition,
             },
         ),
-        Offer(Service("sts", validation_code="ValidationError"), {"GetCallerIdentity": get_caller_identity}),
+        Offer(
+            Service("sts", validation_code="ValidationError"),
+            {
+                "AssumeRole": sts_api.assume_role,
+                "GetAccessKeyInfo": sts_api.get_access_key_info,
+                "GetCallerIdentity": sts_api.get_caller_identity,
+                "GetSessionToken": sts_api.get_session_token,
+            },
+        ),
     ]

@@ -16,8 +16,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
+from gateway.caller import Caller
 from gateway.http import Request
-from gateway.keys import Caller, Keys
+from gateway.keys import Keys
 from hearth.errors import ApiError
 
 ALGORITHM = "AWS4-HMAC-SHA256"

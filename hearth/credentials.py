@@ -12,7 +12,8 @@ import dataclasses
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 from cryptography.fernet import Fernet, InvalidToken
@@ -47,6 +48,11 @@ class Session:
     name: str
     #: epoch seconds
     expires_at_s: int
+    #: JSON of the policy document that narrows what the role may do; empty: nothing does
+    policy: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+    #: keys of the tags that a role assumed with these credentials has too
+    transitive: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +72,17 @@ async def platform_secret(settings: Settings, stores: Stores) -> bytes:
     return bytes(made)
 
 
+def access_key_secret(secret: bytes, access_key_id: str) -> str:
+    """The secret key of an access key that the platform has given out; it is stored nowhere."""
+    return _text(_mac(secret, "access-key", access_key_id))[:40]
+
+
 def mint(secret: bytes, session: Session) -> Credentials:
     """Credentials for a session, valid until it expires. Pure: the same session gives the same credentials."""
-    claims = orjson.dumps([session.account, session.region, session.role, session.name, session.expires_at_s])
-    body = base64.urlsafe_b64encode(claims).decode()
+    claims: list[Any] = [session.account, session.region, session.role, session.name, session.expires_at_s]
+    if session.policy or session.tags:
+        claims += [session.policy, session.tags, session.transitive]
+    body = base64.urlsafe_b64encode(orjson.dumps(claims)).decode()
     return Credentials(
         access_key_id="ASIA" + base64.b32encode(_mac(secret, "key-id", body)).decode()[:16],
         secret_access_key=_session_secret(secret, body),

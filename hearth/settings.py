@@ -106,6 +106,10 @@ class Settings(BaseSettings):
     access_keys: str | None = Field(None, description="more keys: KEY:SECRET:ACCOUNT,...")
     secret: str | None = Field(None, description="key of the platform's own signatures (default: made once, in state)")
 
+    role_default: Literal["auto", "allow", "deny"] = Field(
+        "auto", description="what roles without a policy may do; auto: everything on loopback, nothing elsewhere"
+    )
+
     # --- limits ---------------------------------------------------------------------------------------------
     account_concurrency: int = Field(1000, description="sandboxes an account may have", ge=1)
     placement_wait_seconds: float = Field(30.0, description="longest wait of a request for room", gt=0)
@@ -245,6 +249,11 @@ class Settings(BaseSettings):
     @property
     def runtimes_dir(self) -> Path:
         return self.data / "runtimes"
+
+    @property
+    def permissive(self) -> bool:
+        """Roles without a policy may do everything."""
+        return self.loopback if self.role_default == "auto" else self.role_default == "allow"
 
     @property
     def loopback(self) -> bool:

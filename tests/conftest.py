@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import places
+from tests.support.companion import CompanionServer
 from tests.support.servers import PrivateServers
 from tests.support.stack import PlatformStack
 
@@ -61,4 +62,11 @@ def servers(data_dir: Path) -> Iterator[PrivateServers]:
 def stack(servers: PrivateServers, data_dir: Path) -> Iterator[PlatformStack]:
     """Gateway and fleet on free ports, on top of `servers`; every process is a real one."""
     with PlatformStack(data_dir, servers) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def companion(stack: PlatformStack) -> Iterator[CompanionServer]:
+    """S3, SQS, SNS, DynamoDB and EventBridge (moto), where `stack` looks for them."""
+    with CompanionServer(stack.companion_port) as running:
         yield running

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hearth.cli import alive, bill, config, doctor, events, function, platform, runtimes, serve, worker
+from hearth.cli import alive, bill, config, doctor, events, function, identities, platform, runtimes, serve, worker
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,5 +45,7 @@ for panel, commands in _COMMANDS.items():
         app.command(rich_help_panel=panel)(command)
 app.command("list", rich_help_panel="Functions")(function.list_functions)
 app.add_typer(runtimes.app, name="runtimes", rich_help_panel="The platform")
+app.add_typer(identities.keys, name="keys", rich_help_panel="The platform")
+app.add_typer(identities.roles, name="roles", rich_help_panel="The platform")
 app.add_typer(serve.app, name="serve", rich_help_panel="The platform")
 app.command(rich_help_panel="The platform")(alive.alive)

@@ -30,10 +30,18 @@ def up(
     detached: Annotated[
         bool, typer.Option("--detach", "-d", help="Return when it is ready; `hearth down` stops it.")
     ] = False,
+    companion: Annotated[
+        str,
+        typer.Option(
+            "--with",
+            metavar="SERVICES",
+            help="Also start a companion server (moto) for these: s3,sqs,sns,dynamodb,events,ssm,secretsmanager.",
+        ),
+    ] = "",
 ) -> None:
     """Start everything, deploy and invoke an example, then show one log until Ctrl-C.
 
-    Example: hearth up --detach && hearth invoke hello
+    Example: hearth up --detach --with s3,sqs && hearth invoke hello
     """
     from hearth.cli.up import Up
 
@@ -46,7 +54,7 @@ def up(
     log = detach(settings, record) if detached else None
     console = Console(highlight=False, soft_wrap=True) if log is None else log.console
     try:
-        status = asyncio.run(Up(settings, record, console, log.path if log else None).run())
+        status = asyncio.run(Up(settings, record, console, log.path if log else None, companion).run())
     finally:
         record.release()
     raise typer.Exit(status)
@@ -120,7 +128,12 @@ def _print_status(found: dict[str, Any]) -> None:
     pids = {"hearth up": found["pid"], **found["processes"]} if found["pid"] else {}
     if pids:
         out.print("processes  " + ", ".join(f"{name} {pid}" for name, pid in pids.items()))
-    out.print("health     " + ", ".join(f"{name} {value}" for name, value in found["health"].items()))
+    health_page = dict(found["health"])
+    services = health_page.pop("services", {})
+    out.print("health     " + ", ".join(f"{name} {value}" for name, value in health_page.items()))
+    for server in dict.fromkeys(services.values()):
+        names = ", ".join(name for name, one in services.items() if one == server)
+        out.print(f"services   {names}: {server}", markup=False)
     for worker, figures in found["workers"].items():
         told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items())
         out.print(f"worker     {worker}: {told}", markup=False)

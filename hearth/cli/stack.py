@@ -22,7 +22,7 @@ _RECOVERED_S = 60.0
 _EXTRA_GRACE_S = 15.0
 _SERVER_GRACE_S = 20.0
 _LEFTOVERS_S = 5.0
-_STOP_ORDER = ("gateway", "poller", "orchestrator", "fleet", "coordination", "state", "broker")
+_STOP_ORDER = ("gateway", "poller", "orchestrator", "fleet", "companion", "coordination", "state", "broker")
 
 Say = Callable[[str, str], None]
 

@@ -17,7 +17,7 @@ from hearth.cli.logview import LogView
 from hearth.cli.service_unit import ServiceUnit
 from hearth.cli.stack import Stack
 from hearth.cli.steps import Steps
-from hearth.embedded import packages
+from hearth.embedded import companion, packages
 from hearth.embedded.process import StartFailed
 from hearth.embedded.servers import Servers
 from hearth.embedded.stackfile import Running, StackFile, is_free
@@ -30,8 +30,12 @@ _SAME_SIGNAL_S = 1.0
 class Up:
     """One run: bring everything up, stay, take everything down."""
 
-    def __init__(self, settings: Settings, record: StackFile, console: Console, log: Path | None) -> None:
+    def __init__(
+        self, settings: Settings, record: StackFile, console: Console, log: Path | None, companion: str = ""
+    ) -> None:
+        """companion: services that a companion server is started for, as `s3,sqs`."""
         self._settings = settings
+        self._companion = companion
         self._record = record
         self._console = console
         self._log = log
@@ -70,8 +74,11 @@ class Up:
             stack.kill()
 
     async def _bring_up(self, stack: Stack) -> None:
+        services = companion.wanted(self._companion)
         await self._prepare_host()
         settings = await self._start_servers(stack)
+        if services:
+            settings = await self._start_companion(stack, settings, services)
         await self._prepare_runtimes(settings)
         settings = self._choose_ports(settings)
         self._announce(settings)
@@ -114,6 +121,17 @@ class Up:
             names = ", ".join(f"{unit.name} on 127.0.0.1:{self._record.ports[unit.name]}" for unit in servers.stores)
             step.result = f"own Valkey: {names}" if names else "HEARTH_STATE_URL, HEARTH_COORDINATION_URL"
         return servers.resolved()
+
+    async def _start_companion(self, stack: Stack, settings: Settings, services: list[str]) -> Settings:
+        """The settings with its services mapped to it; endpoints that they name already stay."""
+        with self._steps.step("companion", f"starting a server for {', '.join(services)}") as step:
+            await companion.install(step.progress)
+            server = companion.Companion(self._record, settings.account, settings.region, self._view.line)
+            await stack.start(server)
+            step.result = f"moto on {server.url}: {', '.join(services)}"
+        mapped = dict.fromkeys(services, server.url) | settings.endpoints
+        named = ",".join(f"{name}={url}" for name, url in mapped.items())
+        return settings.model_copy(update={"aws_endpoints": named})
 
     async def _prepare_runtimes(self, settings: Settings) -> None:
         from workers import runtimes

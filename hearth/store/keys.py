@@ -9,6 +9,9 @@ state
     hearth:function-versions:{acct:region}:NAME  hash  published version's number -> record
     hearth:function-numbers:{acct:region}        hash  name -> last version number given; outlives it
     hearth:version:KEY                  string  FunctionVersion JSON; superseded ones expire
+    hearth:access-keys                  hash    access key id -> whose it is and what it may do (JSON, no secret)
+    hearth:roles                        hash    "acct:role name" -> what the role may do (JSON)
+    hearth:identities:epoch             int     raised by every change of an access key or a role
     hearth:events:partitions            int     the most partitions that events were ever spread over
     hearth:events:fence:N               int     a partition's latest lease token
     hearth:events:aside:N               set     ARNs of the functions that have a queue aside in the partition
@@ -73,6 +76,9 @@ FAMILIES = "hearth:families"
 BORN = "hearth:born"
 GATEWAYS = "hearth:gateways"
 FUNCTIONS_EPOCH = "hearth:functions:epoch"
+ACCESS_KEYS = "hearth:access-keys"
+ROLES = "hearth:roles"
+IDENTITIES_EPOCH = "hearth:identities:epoch"
 SECRET = "hearth:secret"
 PLATFORM = "hearth:platform"
 POLLERS = "hearth:pollers"

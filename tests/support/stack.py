@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from hearth.embedded.process import end_with
 from hearth.embedded.stackfile import free_port
+from tests.support.companion import SERVICES
 from tests.support.functions import zip_of
 from tests.support.processes import children
 from tests.support.servers import PrivateServers
@@ -33,6 +34,8 @@ class PlatformStack:
         self.servers = servers
         self.port = free_port()
         self.function_port = free_port(taken=[self.port])
+        #: where the platform looks for the services of tests.support.companion; nobody listens unless a test starts it
+        self.companion_port = free_port(taken=[self.port, self.function_port])
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.logs: dict[str, Path] = {}
         #: botocore's `retries` of clients that don't set their own; none, so that tests see every error
@@ -189,5 +192,6 @@ class PlatformStack:
             "HEARTH_FUNCTION_PORT": self.function_port,
             "HEARTH_GATEWAY_PROCESSES": 1,
             "HEARTH_DRAIN_SECONDS": 10,
+            "HEARTH_AWS_ENDPOINTS": ",".join(f"{name}=http://127.0.0.1:{self.companion_port}" for name in SERVICES),
         } | {f"HEARTH_{name.upper()}": value for name, value in self._settings.items()}
         return self.servers.environ() | {name: str(value) for name, value in own.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 from unittest import mock
 
@@ -11,19 +12,42 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from gateway.http import Request
+from gateway.identity_cache import IdentityCache
 from gateway.keys import Keys
 from gateway.sigv4 import Verifier
 from hearth import credentials
 from hearth.errors import HearthError
+from hearth.model.identity import AccessKey, Role
 from hearth.settings import Settings
+from hearth.store.identities import Identities
 
 SECRET = b"platform secret"
 NOW = datetime.datetime(2026, 3, 4, 5, 6, 7, tzinfo=datetime.UTC)
 URL = "http://127.0.0.1:4566/2015-03-31/functions/f/invocations"
 
 
-def verifier(now: datetime.datetime = NOW, **settings: object) -> Verifier:
-    return Verifier(Keys(Settings(**settings), SECRET), clock=now.timestamp)
+class Table:
+    """What `state` would say."""
+
+    def __init__(self, identities: Identities) -> None:
+        self._identities = identities
+
+    async def epoch(self) -> int:
+        return 1
+
+    async def all(self) -> Identities:
+        return self._identities
+
+
+def known(*access_keys: AccessKey, roles: tuple[Role, ...] = ()) -> IdentityCache:
+    by_id = {key.id: key for key in access_keys}
+    cache = IdentityCache(Table(Identities(1, by_id, {(role.account, role.name): role for role in roles})))  # type: ignore[arg-type]
+    asyncio.run(cache.renew())
+    return cache
+
+
+def verifier(now: datetime.datetime = NOW, identities: IdentityCache | None = None, **settings: object) -> Verifier:
+    return Verifier(Keys(Settings(**settings), SECRET, identities or known()), clock=now.timestamp)
 
 
 def signed(

@@ -1,0 +1,78 @@
+"""Who calls, and what it may do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hearth.errors import AccessDenied
+from hearth.policies import ALLOW_ALL, Access, Document, Principal, Verdict, authorised
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls. `region` is that of the signature's scope."""
+
+    account: str
+    region: str
+    #: of the caller's identity, as STS tells it
+    arn: str
+    user_id: str
+    #: its id, of a user's key
+    access_key: str = ""
+    #: what its policies say; None: it may do everything in its account
+    documents: tuple[Document, ...] | None = None
+    #: what AssumeRole narrowed that to
+    session_document: Document | None = None
+    #: of the role's session
+    tags: Mapping[str, str] = field(default_factory=dict)
+    transitive: tuple[str, ...] = ()
+
+    @property
+    def restricted(self) -> bool:
+        return self.documents is not None or self.session_document is not None
+
+    @property
+    def principal(self) -> Principal:
+        return Principal(account=self.account, arn=self.arn)
+
+    def check(
+        self,
+        action: str,
+        resource: str,
+        *,
+        resource_policy: Document | None = None,
+        resource_account: str = "",
+        context: Mapping[str, str] | None = None,
+    ) -> None:
+        """Raises AccessDenied, in AWS's words, unless its policies and the resource's together allow it.
+
+        resource_account: whose the resource is; "": the caller's own.
+        """
+        access = Access(action, resource, self.principal, self._context() | (dict(context) if context else {}))
+        verdict = authorised(
+            access,
+            identity=(ALLOW_ALL,) if self.documents is None else self.documents,
+            session=self.session_document,
+            resource=resource_policy,
+            same_account=resource_account in ("", self.account),
+        )
+        if verdict is Verdict.ALLOWED:
+            return
+        why = f"because no identity-based policy allows the {action} action"
+        if verdict is Verdict.EXPLICIT_DENY:
+            why = "with an explicit deny in an identity-based policy"
+        elif resource_account not in ("", self.account):
+            why = f"because no resource-based policy allows the {action} action"
+        raise AccessDenied(f"User: {self.arn} is not authorized to perform: {action} on resource: {resource} {why}")
+
+    def _context(self) -> dict[str, str]:
+        tags = {f"aws:principaltag/{name.lower()}": value for name, value in self.tags.items()}
+        name = self.arn.rpartition("/")[2] if ":user/" in self.arn else ""
+        return tags | {
+            "aws:principalarn": self.arn,
+            "aws:principalaccount": self.account,
+            "aws:requestedregion": self.region,
+            "aws:userid": self.user_id,
+            **({"aws:username": name} if name else {}),
+        }

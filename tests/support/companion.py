@@ -1,0 +1,64 @@
+"""The companion server (moto) that `hearth up --with` starts, for tests: on the port that the platform was told."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import time
+import urllib.request
+from typing import Any, Self
+
+from hearth.embedded import companion
+from hearth.embedded.process import end_with
+
+#: services that test platforms expect on the companion's port; others have no server
+SERVICES = ("s3", "sqs", "sns", "dynamodb", "events")
+_START_S = 60.0
+
+
+class CompanionServer:
+    """A context. It is installed on the first use (half a minute), then kept in the cache."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.endpoint = f"http://127.0.0.1:{port}"
+
+    def __enter__(self) -> Self:
+        asyncio.run(companion.install(lambda _: None))
+        argv, environ = companion.command(self.port, "000000000000", "us-east-1")
+        self._process = subprocess.Popen(
+            argv,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=end_with(os.getpid(), signal.SIGKILL),
+        )
+        until = time.monotonic() + _START_S
+        while True:
+            try:
+                urllib.request.urlopen(f"{self.endpoint}/moto-api/", timeout=5).close()
+                return self
+            except OSError:
+                if self._process.poll() is not None or time.monotonic() > until:
+                    self.__exit__()
+                    raise
+                time.sleep(0.05)
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the server itself, past the platform."""
+        import boto3
+
+        return boto3.client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
