@@ -23,7 +23,7 @@ from gateway.front_doors.entry import entry_of
 from gateway.http import Answer, Request
 from gateway.ids import new_request_id
 from gateway.not_served import error_answer
-from gateway.pass_through import ClientLeft
+from gateway.pass_through import ClientLeft, Incoming
 from gateway.protocols.service import Service
 from gateway.receiving import MAX_REQUEST_BYTES, Disconnected, Receive, read_body
 from gateway.routes import Route, Router
@@ -176,12 +176,19 @@ class Gateway:
 
     async def _pass(self, service: str, request: Request, receive: Receive) -> Answer:
         started_s = time.perf_counter()
+        incoming = Incoming(receive, done=request.body_read)
         try:
             if self._backends is None:
                 raise Unavailable(_STARTING)
-            answer = await self._backends.pass_through.answer(service, request, receive)
+            answer = await self._backends.pass_through.answer(service, request, incoming)
         except HearthError as exc:
             answer = error_answer(service, request, exc)
+            if (
+                not incoming.done and "expect" in request.headers
+            ):  # the client sends no body now, though the head promised one
+                answer.headers.append((b"connection", b"close"))
+            else:
+                await incoming.discard()
         known = service if self._endpoints.elsewhere(service, self._settings.region) else "unknown"
         metrics.observe(known, "passed-through", answer.status, time.perf_counter() - started_s)
         return answer

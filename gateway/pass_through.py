@@ -7,9 +7,8 @@ was checked here. Nobody's service is answered with the flag that would start it
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -62,18 +61,16 @@ class PassThrough:
         if "_http" in self.__dict__:
             await self._http.close()
 
-    async def answer(self, service: str, request: Request, receive: Receive) -> Answer:
+    async def answer(self, service: str, request: Request, incoming: Incoming) -> Answer:
         """service: its canonical name. Raises ApiError: not signed well, not allowed, nobody serves it, no answer."""
         streams = service in UNREAD_SERVICES
-        if not streams:
-            request.body = request.body if request.body_read else await _read(receive)
+        if not streams and not incoming.done:
+            request.body = await incoming.whole()
         region = self._authorise(service, request)
         endpoint = self._endpoints.elsewhere(service, region)
         if endpoint is None:
             raise ApiError("ServiceNotServed", 501, unserved(service))
-        body: bytes | AsyncIterator[bytes] = request.body
-        if streams and not request.body_read and _has_body(request):
-            body = _pieces(receive)
+        body = incoming if streams and _has_body(request) and not incoming.done else request.body
         return await self._exchange(service, region, endpoint, request, body)
 
     def _authorise(self, service: str, request: Request) -> str:
@@ -89,7 +86,7 @@ class PassThrough:
         return caller.region
 
     async def _exchange(
-        self, service: str, region: str, endpoint: str, request: Request, body: bytes | AsyncIterator[bytes]
+        self, service: str, region: str, endpoint: str, request: Request, body: bytes | Incoming
     ) -> Answer:
         import aiohttp
         from yarl import URL
@@ -104,7 +101,7 @@ class PassThrough:
         query = f"?{request.query}" if request.query else ""
         try:
             answer = await self._http.request(
-                request.method, URL(f"{endpoint}{path}{query}", encoded=True), headers=headers, data=body or None
+                request.method, URL(f"{endpoint}{path}{query}", encoded=True), headers=headers, data=_data(body)
             )
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
             raise ApiError("ServiceUnavailable", 503, f"{service} at {endpoint} did not answer: {exc}") from exc
@@ -132,6 +129,10 @@ class PassThrough:
         return None if found is None else found.get_frozen_credentials
 
 
+def _data(body: bytes | Incoming) -> Any:
+    return aiter(body) if isinstance(body, Incoming) else body or None
+
+
 class _Body:
     """The answer's body as it comes."""
 
@@ -155,25 +156,35 @@ class _Body:
         self._answer.close()
 
 
-async def _read(receive: Receive) -> bytes:
-    body = b""
-    async with contextlib.aclosing(_pieces(receive)) as pieces:
-        async for piece in pieces:
+class Incoming:
+    """A request's body as it comes. `done`: nothing is left of it to read."""
+
+    def __init__(self, receive: Receive, *, done: bool) -> None:
+        self._receive = receive
+        self.done = done
+
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        while not self.done:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientLeft
+            self.done = not message.get("more_body", False)
+            if piece := message.get("body", b""):
+                yield piece
+
+    async def whole(self) -> bytes:
+        """Raises ApiError: more than MAX_READ_BYTES."""
+        body = b""
+        async for piece in self:
             body += piece
             if len(body) > MAX_READ_BYTES:
                 raise ApiError("RequestEntityTooLargeException", 413, f"Request is larger than {MAX_READ_BYTES} bytes")
-    return body
+        return body
 
-
-async def _pieces(receive: Receive) -> AsyncGenerator[bytes, None]:
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientLeft
-        more = message.get("more_body", False)
-        if piece := message.get("body", b""):
-            yield piece
+    async def discard(self) -> None:
+        """A client that is still sending does not listen for the answer."""
+        async for _ in self:
+            pass
 
 
 class ClientLeft(Exception):

@@ -77,7 +77,10 @@ def list_keys(json: Json = False) -> None:
         print_json([{"AccessKeyId": key.id, "Name": key.name, "Account": key.account, "Policies": key.documents}
                     for key in rows])  # fmt: skip
         return
-    table = Table("key", "name", "account", "made", "may", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for column in ("key", "name", "account", "made"):
+        table.add_column(column, no_wrap=True, overflow="fold")
+    table.add_column("may", overflow="fold")
     for key in rows:
         table.add_row(key.id, key.name, key.account, iso_time(key.created_at_ms)[:19], _told(key.documents))
     out.print(table)
