@@ -23,7 +23,7 @@ from gateway.front_doors.entry import entry_of
 from gateway.http import Answer, Request
 from gateway.ids import new_request_id
 from gateway.not_served import error_answer
-from gateway.pass_through import ClientLeft, Incoming
+from gateway.pass_through import Incoming
 from gateway.protocols.service import Service
 from gateway.receiving import MAX_REQUEST_BYTES, Disconnected, Receive, read_body
 from gateway.routes import Route, Router
@@ -120,7 +120,7 @@ class Gateway:
             else:
                 side = await self._side_door(request, receive)
                 answer = side if side is not None else await self._service(request, request_id, receive)
-        except (Disconnected, ClientLeft):
+        except Disconnected:
             return
         await send_answer(receive, send, answer, request_id, head=request.method == "HEAD")
 
@@ -183,9 +183,8 @@ class Gateway:
             answer = await self._backends.pass_through.answer(service, request, incoming)
         except HearthError as exc:
             answer = error_answer(service, request, exc)
-            if (
-                not incoming.done and "expect" in request.headers
-            ):  # the client sends no body now, though the head promised one
+            # a client that was to be asked for its body sends none now, though the head promised one
+            if not incoming.done and "expect" in request.headers:
                 answer.headers.append((b"connection", b"close"))
             else:
                 await incoming.discard()

@@ -8,13 +8,14 @@ was checked here. Nobody's service is answered with the flag that would start it
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from gateway.addressed import action_of, bucket_of_host, resource_of, signed_service
 from gateway.http import Answer, Request
 from gateway.keys import refuse_foreign
+from gateway.receiving import Disconnected, Receive
 from gateway.resign import Keys, resigned
 from gateway.sending import StreamBroken
 from gateway.sigv4 import UNREAD_SERVICES, Verifier
@@ -24,8 +25,6 @@ from hearth.settings import Settings
 
 if TYPE_CHECKING:
     import aiohttp
-
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 _CONNECT_S = 5.0
 #: between two pieces of an answer; long polls of queues take 20 s, some calls a few minutes
@@ -167,7 +166,7 @@ class Incoming:
         while not self.done:
             message = await self._receive()
             if message["type"] == "http.disconnect":
-                raise ClientLeft
+                raise Disconnected
             self.done = not message.get("more_body", False)
             if piece := message.get("body", b""):
                 yield piece
@@ -185,10 +184,6 @@ class Incoming:
         """A client that is still sending does not listen for the answer."""
         async for _ in self:
             pass
-
-
-class ClientLeft(Exception):
-    """The client went away before its request was whole."""
 
 
 def _has_body(request: Request) -> bool:
