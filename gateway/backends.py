@@ -40,6 +40,7 @@ from hearth.store.events import raise_partitions
 from hearth.store.executions import ExecutionTable
 from hearth.store.functions import FunctionTable
 from hearth.store.identities import IdentityTable
+from hearth.store.layers import LayerTable
 from hearth.store.machines import MachineTable
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Backends:
     events: EventPublisher
     event_gate: EventGate
     functions: FunctionTable
+    layers: LayerTable
     cache: FunctionCache
     settler: Settler
     cipher: EnvironmentCipher
@@ -140,6 +142,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
             events=events,
             event_gate=EventGate(lambda: invoker.busy),
             functions=functions,
+            layers=LayerTable(stores.state),
             cache=cache,
             settler=settler,
             cipher=EnvironmentCipher(secret),

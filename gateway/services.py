@@ -8,7 +8,7 @@ from gateway import sts_api
 from gateway.apigatewayv2_api.operations import OPERATIONS as HTTP_APIS
 from gateway.call import Operation
 from gateway.lambda_api import aliases as function_aliases
-from gateway.lambda_api import functions, invoke, invoke_stream, versions
+from gateway.lambda_api import functions, invoke, invoke_stream, layer_policies, layers, versions
 from gateway.logs_api import operations as logs
 from gateway.protocols.service import Service
 from gateway.states_api import (
@@ -36,22 +36,34 @@ class Offer:
 def offers() -> list[Offer]:
     return [
         Offer(
-            # Runtime: AWS words its enumeration otherwise and as another error (lambda_api.configuration).
-            Service("lambda", unchecked=("Runtime",)),
+            # Runtimes: AWS words their enumerations otherwise (lambda_api.configuration, layers).
+            Service(
+                "lambda",
+                unchecked=("Runtime", "CompatibleRuntimes", "CompatibleRuntime", "CompatibleArchitectures"),
+            ),
             {
+                "AddLayerVersionPermission": layer_policies.add_layer_version_permission,
                 "CreateAlias": function_aliases.create_alias,
                 "CreateFunction": functions.create_function,
                 "DeleteAlias": function_aliases.delete_alias,
                 "DeleteFunction": functions.delete_function,
+                "DeleteLayerVersion": layers.delete_layer_version,
                 "GetAlias": function_aliases.get_alias,
                 "GetFunction": functions.get_function,
                 "GetFunctionConfiguration": functions.get_function_configuration,
+                "GetLayerVersion": layers.get_layer_version,
+                "GetLayerVersionByArn": layers.get_layer_version_by_arn,
+                "GetLayerVersionPolicy": layer_policies.get_layer_version_policy,
                 "Invoke": invoke.invoke,
                 "InvokeWithResponseStream": invoke_stream.invoke_with_response_stream,
                 "ListAliases": function_aliases.list_aliases,
                 "ListFunctions": functions.list_functions,
+                "ListLayerVersions": layers.list_layer_versions,
+                "ListLayers": layers.list_layers,
                 "ListVersionsByFunction": versions.list_versions_by_function,
+                "PublishLayerVersion": layers.publish_layer_version,
                 "PublishVersion": versions.publish_version,
+                "RemoveLayerVersionPermission": layer_policies.remove_layer_version_permission,
                 "UpdateAlias": function_aliases.update_alias,
                 "UpdateFunctionCode": functions.update_function_code,
                 "UpdateFunctionConfiguration": functions.update_function_configuration,

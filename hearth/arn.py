@@ -38,5 +38,10 @@ def function_arn(region: str, account: str, name: str, qualifier: str | None = N
     return f"{arn}:{qualifier}" if qualifier else arn
 
 
+def layer_arn(region: str, account: str, name: str, number: int | None = None) -> str:
+    arn = f"arn:aws:lambda:{region}:{account}:layer:{name}"
+    return arn if number is None else f"{arn}:{number}"
+
+
 def log_group_arn(region: str, account: str, group: str) -> str:
     return f"arn:aws:logs:{region}:{account}:log-group:{group}:*"

@@ -10,9 +10,7 @@ import posixpath
 import stat
 import zipfile
 import zlib
-from typing import Any
 
-from hearth.aws_clients import AwsCallFailed, AwsClients, AwsUnreachable, ServiceNotServed
 from hearth.errors import InvalidParameterValue, RequestEntityTooLarge
 
 MAX_ZIPPED_BYTES = 52_428_800
@@ -24,15 +22,19 @@ _MAX_LINK_BYTES = 4096
 _BAD_ZIP = "Could not unzip uploaded file. Please check your file, then try to upload again."
 
 
-def check_package(data: bytes) -> None:
-    """Raises InvalidParameterValue for what is no zip, unpacks to too much, or reaches outside its folder."""
+def check_package(data: bytes) -> int:
+    """Bytes that it unpacks to.
+
+    Raises InvalidParameterValue for what is no zip, unpacks to too much, or reaches outside its folder.
+    """
     if not data:
         raise InvalidParameterValue("Uploaded file must be a non-empty zip")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
             # Declared sizes bound what zipfile ever yields, so a bomb can't hide behind small ones.
-            if sum(entry.file_size for entry in entries) > MAX_UNZIPPED_BYTES:
+            unzipped_bytes = sum(entry.file_size for entry in entries)
+            if unzipped_bytes > MAX_UNZIPPED_BYTES:
                 raise InvalidParameterValue(f"Unzipped size must be smaller than {MAX_UNZIPPED_BYTES} bytes")
             if not entries:
                 raise InvalidParameterValue("Uploaded file must be a non-empty zip")
@@ -40,6 +42,7 @@ def check_package(data: bytes) -> None:
                 raise InvalidParameterValue(_BAD_ZIP)
             if archive.testzip() is not None:
                 raise InvalidParameterValue(_BAD_ZIP)
+            return unzipped_bytes
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as exc:
         # RuntimeError: encrypted; NotImplementedError: a compression that Python lacks
         raise InvalidParameterValue(_BAD_ZIP) from exc
@@ -66,25 +69,3 @@ def _escapes(path: str) -> bool:
 def check_zipped_size(data: bytes) -> None:
     if len(data) > MAX_ZIPPED_BYTES:
         raise RequestEntityTooLarge(f"Zipped size must be smaller than {MAX_ZIPPED_BYTES} bytes")
-
-
-def fetch_from_s3(clients: AwsClients, account: str, region: str, source: dict[str, Any]) -> bytes:
-    """The object named by S3Bucket, S3Key and S3ObjectVersion. Blocking. Raises InvalidParameterValue."""
-    where = {"Bucket": source["S3Bucket"], "Key": source["S3Key"]}
-    if source.get("S3ObjectVersion"):
-        where["VersionId"] = source["S3ObjectVersion"]
-    try:
-        data: bytes = clients.call_blocking("s3", "GetObject", account, region, "", where)["Body"]
-    except ServiceNotServed as exc:
-        raise _s3_failed("NoSuchBucket", exc.message) from exc
-    except AwsCallFailed as exc:
-        raise _s3_failed(exc.code, exc.message) from exc
-    except AwsUnreachable as exc:
-        raise _s3_failed("ServiceUnavailable", exc.message) from exc
-    if len(data) > MAX_UNZIPPED_BYTES:
-        raise InvalidParameterValue(f"Unzipped size must be smaller than {MAX_UNZIPPED_BYTES} bytes")
-    return data
-
-
-def _s3_failed(code: str, message: str) -> InvalidParameterValue:
-    return InvalidParameterValue(f"Error occurred while GetObject. S3 Error Code: {code}. S3 Error Message: {message}")

@@ -3,19 +3,18 @@ ListFunctions."""
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
-import time
 from typing import Any
 
 from gateway.call import Call
-from gateway.lambda_api import configuration, layers, versions
-from gateway.lambda_api.code_package import check_package, check_zipped_size, fetch_from_s3
+from gateway.lambda_api import configuration, versions
+from gateway.lambda_api.attached_layers import attach, check_total
+from gateway.lambda_api.code_package import check_zipped_size
+from gateway.lambda_api.code_source import code_link, store_code
 from gateway.lambda_api.names import find, function_only, function_ref, not_found
 from gateway.lambda_api.paging import new_marker, read_marker
 from gateway.lambda_api.runtime_notice import warn_of_runtime
 from gateway.lambda_api.versions import new_revision
-from hearth import links
 from hearth.arn import LATEST
 from hearth.clock import now_ms
 from hearth.errors import InvalidParameterValue, ResourceConflict
@@ -38,7 +37,7 @@ async def create_function(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     taken = ResourceConflict(f"Function already exist: {ref.name}")
     if await backends.functions.get(caller.account, caller.region, ref.name) is not None:
         raise taken
-    sha256, size = await _store_code(call, code)
+    package = await store_code(call, code)
     version = FunctionVersion(
         key=versions.new_key(),
         account=caller.account,
@@ -48,12 +47,22 @@ async def create_function(call: Call, given: dict[str, Any]) -> dict[str, Any]:
         runtime=given["Runtime"],
         handler=given["Handler"],
         role=given["Role"],
-        code_sha256=sha256,
+        code_sha256=package.sha256,
         log_group=f"/aws/lambda/{ref.name}",
         egress=configuration.egress_of(given.get("Tags") or {}),
     )
     now = now_ms()
-    bare = FunctionRecord(version, new_revision(), "Pending", "", now, now, size, tags=given.get("Tags", {}))
+    bare = FunctionRecord(
+        version,
+        new_revision(),
+        "Pending",
+        "",
+        now,
+        now,
+        package.zipped_bytes,
+        unzipped_bytes=package.unzipped_bytes,
+        tags=given.get("Tags", {}),
+    )
     record = await _apply(call, bare, given)
     published = None
     if given.get("Publish"):
@@ -93,12 +102,19 @@ async def update_function_code(call: Call, given: dict[str, Any]) -> dict[str, A
         raise InvalidParameterValue("Please don't provide ImageUri when updating a function with packageType Zip.")
     configuration.check({name: given[name] for name in ("PublishTo",) if name in given})
     versions.refuse_conflicts(old, given)
-    sha256, size = await _store_code(call, given)
+    package = await store_code(call, given)
     kept = dict(old.configuration)
     if "Architectures" in given:
         kept["Architectures"] = given["Architectures"]
-    version = dataclasses.replace(old.version, code_sha256=sha256)
-    new = dataclasses.replace(old, version=version, code_bytes=size, configuration=kept)
+    version = dataclasses.replace(old.version, code_sha256=package.sha256)
+    new = dataclasses.replace(
+        old,
+        version=version,
+        code_bytes=package.zipped_bytes,
+        unzipped_bytes=package.unzipped_bytes,
+        configuration=kept,
+    )
+    check_total(new)
     if given.get("DryRun"):
         return configuration.answer(new, call.backends.cipher)
     return await _replace(call, old, new, publish=given.get("Publish", False))
@@ -148,18 +164,13 @@ async def list_functions(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def code_link(call: Call, sha256: str) -> str:
-    """A link to the package, served by this very endpoint, that needs no signature of the caller's."""
-    host = call.request.headers.get("host", "localhost")
-    return f"http://{host}{links.code_path(call.backends.secret, sha256, now_s=time.time())}"
-
-
 async def _apply(call: Call, record: FunctionRecord, given: dict[str, Any]) -> FunctionRecord:
     """The record with the members that were given."""
     record = configuration.apply(record, given, call.backends.cipher)
-    if "Layers" not in given:
-        return record
-    return await asyncio.to_thread(layers.attach, record, given["Layers"] or [], call.backends.blobs)
+    if "Layers" in given:
+        record = await attach(call, record, given["Layers"] or [])
+    check_total(record)
+    return record
 
 
 async def _changeable(call: Call, given: dict[str, Any]) -> FunctionRecord:
@@ -205,19 +216,3 @@ async def _replace(call: Call, old: FunctionRecord, new: FunctionRecord, *, publ
         assert made is not None  # there is one of the two
         return configuration.answer(made, backends.cipher, qualifier=made.number)
     return configuration.answer(new, backends.cipher)
-
-
-async def _store_code(call: Call, source: dict[str, Any]) -> tuple[str, int]:
-    """SHA-256 (hex) and size in bytes of the package that `source` holds or names, checked and stored."""
-    return await asyncio.to_thread(_store_code_blocking, call, source)
-
-
-def _store_code_blocking(call: Call, source: dict[str, Any]) -> tuple[str, int]:
-    if "ZipFile" in source:
-        data = source["ZipFile"]
-    elif "S3Bucket" in source and "S3Key" in source:
-        data = fetch_from_s3(call.backends.aws, call.caller.account, call.caller.region, source)
-    else:
-        raise InvalidParameterValue("Please provide a source for function code.")
-    check_package(data)
-    return call.backends.blobs.put(data), len(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -137,6 +138,30 @@ class Client:
             seen = {event_id: at_ms for event_id, at_ms in seen.items() if at_ms >= since_ms}
             time.sleep(0.5)
 
+    def publish_layer(self, package: Package, name: str, **members: Any) -> dict[str, Any]:
+        """A version with this content: the newest one if it is just that, else a new one."""
+        sha256 = base64.b64encode(hashlib.sha256(package.zip_bytes).digest()).decode()
+        for newest in self.layer_versions(name)[:1]:
+            found = self._call(self._lambda.get_layer_version, LayerName=name, VersionNumber=newest["Version"])
+            if found["Content"]["CodeSha256"] == sha256 and members.items() <= ({"Description": ""} | found).items():
+                return _plain(found)
+        return _plain(
+            self._call(
+                self._lambda.publish_layer_version, LayerName=name, Content={"ZipFile": package.zip_bytes}, **members
+            )
+        )
+
+    def layer_versions(self, name: str) -> list[dict[str, Any]]:
+        """The newest first."""
+        return self._pages("list_layer_versions", LayerName=name)["LayerVersions"]
+
+    def layers(self) -> list[dict[str, Any]]:
+        """The newest version of each."""
+        return [layer["LatestMatchingVersion"] for layer in self._pages("list_layers")["Layers"]]
+
+    def delete_layer(self, name: str, version: int) -> None:
+        self._call(self._lambda.delete_layer_version, LayerName=name, VersionNumber=version)
+
     def newest_runtime(self, settings: Settings) -> str:
         """The newest Python that this host's workers offer."""
         from workers import runtimes  # not at the top: only deployments ask
@@ -165,6 +190,11 @@ class Client:
             raise ApiFailed(f"{name} did not become ready: {exc}. `hearth status` tells how the platform is.") from exc
         return self._call(self._lambda.get_function_configuration, FunctionName=name)
 
+    def _pages(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        """Every page of a list as one."""
+        pages = self._lambda.get_paginator(operation).paginate(**parameters)
+        return self._call(lambda: {**pages.build_full_result(), "ResponseMetadata": {"HTTPHeaders": {}}})
+
     def _call(self, operation: Any, **parameters: Any) -> Any:
         try:
             answer = operation(**parameters)
@@ -181,3 +211,7 @@ class Client:
         if notice := answer["ResponseMetadata"]["HTTPHeaders"].get("x-hearth-warning"):
             self.notices.append(notice)
         return answer
+
+
+def _plain(answer: dict[str, Any]) -> dict[str, Any]:
+    return {member: value for member, value in answer.items() if member != "ResponseMetadata"}

@@ -29,7 +29,7 @@ _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @contextmanager
-def _client() -> Iterator[tuple[Client, Settings]]:
+def api() -> Iterator[tuple[Client, Settings]]:
     """Ends the command with a message for whatever the API answers."""
     from hearth.cli.client import ApiFailed, Client  # botocore: half the start-up time of a command that needs it
     from hearth.cli.package import BadPackage
@@ -53,7 +53,7 @@ def deploy(
     timeout: Annotated[int | None, typer.Option(help="Seconds. Default: 3.")] = None,
     env: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Repeatable.")] = None,
     layer: Annotated[
-        list[Path] | None, typer.Option(metavar="DIR|ZIP", help="Laid into /opt; repeatable, in order.", exists=True)
+        list[str] | None, typer.Option(metavar="DIR|ZIP|ARN", help="Laid into /opt; repeatable, in order.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -64,10 +64,10 @@ def deploy(
     from hearth.cli.package import Package
 
     configuration = _configuration(handler, runtime, memory, timeout, env)
-    with _client() as (client, settings):
+    with api() as (client, settings):
         package = Package.of(path)
         if layer:
-            configuration["Layers"] = [_store_layer(settings, one) for one in layer]
+            configuration["Layers"] = [_layer(client, one) for one in layer]
         function = name or re.sub(r"[^a-zA-Z0-9-_]", "-", path.resolve().stem)
         there = client.find(function) is not None
         with talk.status(f"{'updating' if there else 'creating'} {function}"):
@@ -97,7 +97,7 @@ def invoke(
     Example: hearth invoke hello '{"name": "you"}' --tail
     """
     body = sys.stdin.buffer.read() if payload == "-" else payload.encode()
-    with _client() as (client, _):
+    with api() as (client, _):
         if event:
             return _accepted(name, client.send_event(name, body), json)
         answer = client.invoke(name, body, tail=tail)
@@ -137,7 +137,7 @@ def logs(
     if match is None:
         fail(f"--since {since}: not a time like 30s, 5m, 2h or 1d", code=2)
     since_ms = int((time.time() - int(match[1]) * _UNITS_S[match[2]]) * 1000)
-    with _client() as (client, _):
+    with api() as (client, _):
         configuration = client.find(name)
         if configuration is None:
             fail(f"There is no function {name}.", advice="`hearth list` shows the functions there are.")
@@ -154,7 +154,7 @@ def list_functions(json: Json = False) -> None:
 
     Example: hearth list
     """
-    with _client() as (client, _):
+    with api() as (client, _):
         functions = client.functions()
     if json:
         return print_json([_plain(function) for function in functions])
@@ -174,7 +174,7 @@ def delete(name: Name) -> None:
 
     Example: hearth delete hello
     """
-    with _client() as (client, _):
+    with api() as (client, _):
         client.delete(name)
     talk.print(f"deleted {name}", markup=False)
 
@@ -193,13 +193,17 @@ def _configuration(
     return configuration
 
 
-def _store_layer(settings: Settings, path: Path) -> str:
-    """Put a layer into the code store, which this host shares with the platform; its ARN."""
-    from hearth.blobs import BlobStore
+def _layer(client: Client, given: str) -> str:
+    """ARN of a layer version: the one given, or of the folder or zip file, published."""
+    from hearth.cli.layers import layer_name
     from hearth.cli.package import Package
 
-    sha256 = BlobStore(settings.blobs_dir).put(Package.of(path).zip_bytes)
-    return f"arn:aws:lambda:{settings.region}:{settings.account}:layer:blob-{sha256}:1"
+    if given.startswith("arn:"):
+        return given
+    path = Path(given)
+    if not path.exists():
+        fail(f"--layer {given}: no such folder or file, and not an ARN", code=2)
+    return str(client.publish_layer(Package.of(path), layer_name(path))["LayerVersionArn"])
 
 
 def _print_event(event: dict[str, Any], as_json: bool) -> None:

@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from hearth.cli import alive, bill, config, doctor, events, function, identities, platform, runtimes, serve, worker
+from hearth.cli import (
+    alive,
+    bill,
+    config,
+    doctor,
+    events,
+    function,
+    identities,
+    layers,
+    platform,
+    runtimes,
+    serve,
+    worker,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,6 +57,7 @@ for panel, commands in _COMMANDS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
 app.command("list", rich_help_panel="Functions")(function.list_functions)
+app.add_typer(layers.app, name="layers", rich_help_panel="Functions")
 app.add_typer(runtimes.app, name="runtimes", rich_help_panel="The platform")
 app.add_typer(identities.keys, name="keys", rich_help_panel="The platform")
 app.add_typer(identities.roles, name="roles", rich_help_panel="The platform")

@@ -66,6 +66,8 @@ class FunctionRecord:
     #: epoch ms since when it is Pending or InProgress; 0: settled
     unsettled_since_ms: int
     code_bytes: int
+    unzipped_bytes: int = 0
+    layers_unzipped_bytes: int = 0
     description: str = ""
     #: of a published version: `$LATEST`'s description then, which the version's own may override
     source_description: str = ""

@@ -8,6 +8,8 @@ state
     hearth:functions:{acct:region}      zset    names, score 0 (lexicographic index for pages)
     hearth:function-versions:{acct:region}:NAME  hash  published version's number -> record
     hearth:function-numbers:{acct:region}        hash  name -> last version number given; outlives it
+    hearth:layer:{acct:region}:NAME     hash    number -> layer version, policy:NUMBER, last (the last number given)
+    hearth:layers:{acct:region}         zset    names of layers with a version, score 0
     hearth:version:KEY                  string  FunctionVersion JSON; superseded ones expire
     hearth:access-keys                  hash    access key id -> whose it is and what it may do (JSON, no secret)
     hearth:roles                        hash    "acct:role name" -> what the role may do (JSON)
@@ -108,6 +110,14 @@ def function_versions(account: str, region: str, name: str) -> str:
 
 def function_numbers(account: str, region: str) -> str:
     return f"hearth:function-numbers:{{{account}:{region}}}"
+
+
+def layer(account: str, region: str, name: str) -> str:
+    return f"hearth:layer:{{{account}:{region}}}:{name}"
+
+
+def layers(account: str, region: str) -> str:
+    return f"hearth:layers:{{{account}:{region}}}"
 
 
 def version(key: str) -> str:

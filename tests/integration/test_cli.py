@@ -11,7 +11,6 @@ import uuid
 from pathlib import Path
 
 import pytest
-from botocore.exceptions import ClientError
 
 from tests.support.command import hearth
 from tests.support.extensions import subscriber
@@ -172,8 +171,18 @@ def test_layer_runs_its_extension_and_the_bill_sums_up(stack: PlatformStack, fol
     assert hearth("bill", "--day", "yesterday", env=stack.environ()).returncode == 2
 
 
-def test_layer_that_is_not_in_the_store_is_refused(stack: PlatformStack, folder: Path) -> None:
-    hearth("deploy", str(folder), env=stack.environ())
-    arn = f"arn:aws:lambda:us-east-1:000000000000:layer:blob-{'0' * 64}:1"
-    with pytest.raises(ClientError, match=f"Layer version {arn} does not exist"):
-        stack.client("lambda").update_function_configuration(FunctionName=folder.name, Layers=[arn])
+def test_layer_is_published_once_listed_and_deleted(stack: PlatformStack, tmp_path: Path) -> None:
+    layer = tmp_path / f"layer-{uuid.uuid4().hex[:8]}"
+    layer.mkdir()
+    (layer / "data.txt").write_text("1")
+    first, again = (hearth("layers", "publish", str(layer), env=stack.environ()).stdout.strip() for _ in range(2))
+    (layer / "data.txt").write_text("2")
+    second = hearth("layers", "publish", str(layer), "--description", "new", env=stack.environ()).stdout.strip()
+    shown = hearth("layers", "list", layer.name, env=stack.environ()).stdout
+
+    assert first == again == f"arn:aws:lambda:us-east-1:000000000000:layer:{layer.name}:1"
+    assert second == f"{first[:-1]}2"
+    assert [line.split()[:2] for line in shown.splitlines()[1:]] == [[layer.name, "2"], [layer.name, "1"]]
+    assert hearth("layers", "delete", layer.name, "2", env=stack.environ()).returncode == 0
+    newest = json.loads(hearth("layers", "list", "--json", env=stack.environ()).stdout)
+    assert [one["Version"] for one in newest if one["LayerVersionArn"].startswith(first[:-1])] == [1]
