@@ -216,10 +216,10 @@ class Gateway:
             raise Unavailable(_STARTING)
         if route is None:
             raise ApiError("UnknownOperationException", 404, f"Unknown operation: {request.method} {request.path}")
+        _check_size(request, route)  # before the signature: of a longer body only the beginning was kept
         caller = backends.verifier.verify(request, service.signing_name)
         if route.operation is None:
             raise ApiError("UnknownOperationException", 404, f"{service.name}:{route.name} is not offered by Hearth.")
-        _check_size(request, route)
         plan = route.plan
         given = plan.parse(request, path_values)
         plan.validate(given)

@@ -36,6 +36,7 @@ from hearth.platform_clock import PlatformClock
 from hearth.settings import Settings
 from hearth.store import Store, Stores, platform, workers
 from hearth.store.apis import ApiTable
+from hearth.store.code_signing import CodeSigningTable
 from hearth.store.events import raise_partitions
 from hearth.store.executions import ExecutionTable
 from hearth.store.functions import FunctionTable
@@ -62,6 +63,7 @@ class Backends:
     event_gate: EventGate
     functions: FunctionTable
     layers: LayerTable
+    code_signing: CodeSigningTable
     cache: FunctionCache
     settler: Settler
     cipher: EnvironmentCipher
@@ -143,6 +145,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
             event_gate=EventGate(lambda: invoker.busy),
             functions=functions,
             layers=LayerTable(stores.state),
+            code_signing=CodeSigningTable(stores.state),
             cache=cache,
             settler=settler,
             cipher=EnvironmentCipher(secret),

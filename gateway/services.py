@@ -8,7 +8,16 @@ from gateway import sts_api
 from gateway.apigatewayv2_api.operations import OPERATIONS as HTTP_APIS
 from gateway.call import Operation
 from gateway.lambda_api import aliases as function_aliases
-from gateway.lambda_api import functions, invoke, invoke_stream, layer_policies, layers, versions
+from gateway.lambda_api import (
+    code_signing,
+    functions,
+    invoke,
+    invoke_stream,
+    layer_policies,
+    layers,
+    runtime_management,
+    versions,
+)
 from gateway.logs_api import operations as logs
 from gateway.protocols.service import Service
 from gateway.states_api import (
@@ -44,27 +53,38 @@ def offers() -> list[Offer]:
             {
                 "AddLayerVersionPermission": layer_policies.add_layer_version_permission,
                 "CreateAlias": function_aliases.create_alias,
+                "CreateCodeSigningConfig": code_signing.create_code_signing_config,
                 "CreateFunction": functions.create_function,
                 "DeleteAlias": function_aliases.delete_alias,
+                "DeleteCodeSigningConfig": code_signing.delete_code_signing_config,
                 "DeleteFunction": functions.delete_function,
+                "DeleteFunctionCodeSigningConfig": code_signing.delete_function_code_signing_config,
                 "DeleteLayerVersion": layers.delete_layer_version,
                 "GetAlias": function_aliases.get_alias,
+                "GetCodeSigningConfig": code_signing.get_code_signing_config,
                 "GetFunction": functions.get_function,
+                "GetFunctionCodeSigningConfig": code_signing.get_function_code_signing_config,
                 "GetFunctionConfiguration": functions.get_function_configuration,
                 "GetLayerVersion": layers.get_layer_version,
                 "GetLayerVersionByArn": layers.get_layer_version_by_arn,
                 "GetLayerVersionPolicy": layer_policies.get_layer_version_policy,
+                "GetRuntimeManagementConfig": runtime_management.get_runtime_management_config,
                 "Invoke": invoke.invoke,
                 "InvokeWithResponseStream": invoke_stream.invoke_with_response_stream,
                 "ListAliases": function_aliases.list_aliases,
+                "ListCodeSigningConfigs": code_signing.list_code_signing_configs,
                 "ListFunctions": functions.list_functions,
+                "ListFunctionsByCodeSigningConfig": code_signing.list_functions_by_code_signing_config,
                 "ListLayerVersions": layers.list_layer_versions,
                 "ListLayers": layers.list_layers,
                 "ListVersionsByFunction": versions.list_versions_by_function,
                 "PublishLayerVersion": layers.publish_layer_version,
                 "PublishVersion": versions.publish_version,
+                "PutFunctionCodeSigningConfig": code_signing.put_function_code_signing_config,
+                "PutRuntimeManagementConfig": runtime_management.put_runtime_management_config,
                 "RemoveLayerVersionPermission": layer_policies.remove_layer_version_permission,
                 "UpdateAlias": function_aliases.update_alias,
+                "UpdateCodeSigningConfig": code_signing.update_code_signing_config,
                 "UpdateFunctionCode": functions.update_function_code,
                 "UpdateFunctionConfiguration": functions.update_function_configuration,
             },

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from redis.exceptions import RedisError
 
 from gateway.function_cache import LEASE_S, FunctionCache
+from hearth.arn import LATEST
 from hearth.broker.control import Change, ControlBus
 from hearth.clock import Deadline, now_ms
 from hearth.errors import HearthError
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 
 #: every cache has read the epoch anew by then, or is not believed any more
 SETTLE_AFTER_S = LEASE_S + 0.2
+#: an update shows as InProgress for at least as long, as scripts written for AWS expect that refuse a second one
+UPDATE_AT_LEAST_S = 0.25
 #: a record unsettled for this long has lost the gateway that was to settle it
 ABANDONED_AFTER_MS = 5_000
 HEARTBEAT_S = 0.5
@@ -106,6 +109,8 @@ class Settler:
         deadline = Deadline.after(SETTLE_AFTER_S)
         try:
             await self._all_acknowledged(change, deadline)
+            if record.last_update_status == "InProgress" or record.number != LATEST:
+                await asyncio.sleep(UPDATE_AT_LEAST_S - (deadline.budget_s - deadline.remaining_s))
             settled = record.settle()
             if await self._functions.replace(record, settled):
                 await self.announce(settled)

@@ -99,7 +99,7 @@ def _check_weights(version: str, weights: dict[str, float]) -> None:
     if len(weights) > 1:
         raise InvalidParameterValue("Number of items in AdditionalVersionWeights cannot be greater than 1")
     if weights and version == LATEST:
-        raise InvalidParameterValue("$LATEST is not supported for an alias pointing to more than 1 version")
+        raise InvalidParameterValue("$LATEST is not supported for an alias pointing to more than 1 version", Type=None)
     if version in weights:
         raise InvalidParameterValue(
             f"Invalid function version {version}. Function version {version} is already included in routing "

@@ -6,6 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from gateway.call import Call
 from gateway.lambda_api.code_package import MAX_UNZIPPED_BYTES, check_package
@@ -32,9 +33,14 @@ async def store_code(call: Call, source: dict[str, Any]) -> StoredPackage:
 
 
 def code_link(call: Call, sha256: str) -> str:
-    """A link to the package, served by this very endpoint, that needs no signature of the caller's."""
+    """A link to the package, served by this very endpoint, that needs no signature of the caller's.
+
+    As AWS's presigned links do, it names the service and region, for a proxy that stands before several services.
+    """
     host = call.request.headers.get("host", "localhost")
-    return f"http://{host}{links.code_path(call.backends.secret, sha256, now_s=time.time())}"
+    path, _, signed = links.code_path(call.backends.secret, sha256, now_s=time.time()).partition("?")
+    scope = quote(f"hearth/{time.strftime('%Y%m%d', time.gmtime())}/{call.caller.region}/lambda/aws4_request", safe="")
+    return f"http://{host}{path}?X-Amz-Credential={scope}&{signed}"
 
 
 def _store_code(call: Call, source: dict[str, Any]) -> StoredPackage:

@@ -10,13 +10,14 @@ import base64
 import dataclasses
 import datetime
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from gateway.protocols.validate import detected, problem
-from hearth.arn import function_arn
+from hearth.arn import LATEST, function_arn
 from hearth.credentials import EnvironmentCipher
 from hearth.errors import InvalidParameterValue, ValidationFailed
 from hearth.model.function import FunctionVersion
@@ -48,7 +49,6 @@ RESERVED_VARIABLES = frozenset((
 
 #: members that would change how a function runs in ways this platform doesn't offer: refused, not ignored
 _NOT_OFFERED = (
-    "CodeSigningConfigArn",
     "TenancyConfig",
     "CapacityProviderConfig",
     "DurableConfig",
@@ -57,7 +57,17 @@ _NOT_OFFERED = (
     "PublishTo",
 )
 #: members that are kept and answered as they were given
-_KEPT = ("VpcConfig", "DeadLetterConfig", "KMSKeyArn", "TracingConfig", "Architectures", "FileSystemConfigs")
+_KEPT = (
+    "VpcConfig",
+    "DeadLetterConfig",
+    "KMSKeyArn",
+    "TracingConfig",
+    "Architectures",
+    "FileSystemConfigs",
+    "SnapStart",
+)
+#: the oldest of each language that has SnapStart
+_SNAP_START = {"java": (11,), "python": (3, 12), "dotnet": (8,)}
 
 
 def check(given: dict[str, Any]) -> None:
@@ -73,8 +83,6 @@ def check(given: dict[str, Any]) -> None:
     _check_layers(given.get("Layers") or [])
     if "Runtime" in given:
         _check_runtime(given["Runtime"])
-    if given.get("SnapStart", {}).get("ApplyOn") == "PublishedVersions":
-        raise InvalidParameterValue(f"{given.get('Runtime')} is not supported for SnapStart enabled functions.")
 
 
 def egress_of(tags: Mapping[str, str]) -> str:
@@ -112,6 +120,7 @@ def apply(record: FunctionRecord, given: dict[str, Any], cipher: EnvironmentCiph
         changes["app_log_level"] = logging_config.get("ApplicationLogLevel", "INFO")
         changes["system_log_level"] = logging_config.get("SystemLogLevel", "INFO")
     version = dataclasses.replace(version, **changes)
+    _check_snap_start(version.runtime, configuration)
     if "Environment" in given:
         variables = given["Environment"].get("Variables") or {}
         version = cipher.seal(dataclasses.replace(version, environment=variables, sealed_environment=""))
@@ -151,12 +160,12 @@ def answer(
         "PackageType": "Zip",
         "Architectures": ["x86_64"],
         "EphemeralStorage": {"Size": version.ephemeral_mb},
-        "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
         "LoggingConfig": _logging_config(version.name, {}),
         **configuration,
+        "SnapStart": _snap_start(record),
     }
-    if "VpcConfig" in configuration:
-        shown["VpcConfig"] = {"VpcId": "", **configuration["VpcConfig"]}
+    if "DeadLetterConfig" in configuration and not configuration["DeadLetterConfig"].get("TargetArn"):
+        del shown["DeadLetterConfig"]
     if record.has_environment:
         shown["Environment"] = {"Variables": cipher.unseal(version).environment}
     return shown if listed else shown | _state(record) | _runtime_version(version)
@@ -191,6 +200,20 @@ def _logging_config(name: str, given: dict[str, Any]) -> dict[str, Any]:
         shown["ApplicationLogLevel"] = given.get("ApplicationLogLevel", "INFO")
         shown["SystemLogLevel"] = given.get("SystemLogLevel", "INFO")
     return shown
+
+
+def _snap_start(record: FunctionRecord) -> dict[str, str]:
+    apply_on = record.configuration.get("SnapStart", {}).get("ApplyOn", "None")
+    optimised = apply_on == "PublishedVersions" and record.number != LATEST
+    return {"ApplyOn": apply_on, "OptimizationStatus": "On" if optimised else "Off"}
+
+
+def _check_snap_start(runtime: str, configuration: dict[str, Any]) -> None:
+    if configuration.get("SnapStart", {}).get("ApplyOn") != "PublishedVersions":
+        return
+    match = re.match(r"(java|python|dotnet)(\d+(?:\.\d+)?)", runtime)
+    if match is None or tuple(map(int, match[2].split("."))) < _SNAP_START[match[1]]:
+        raise InvalidParameterValue(f"{runtime} is not supported for SnapStart enabled functions.")
 
 
 def _check_log_levels(given: dict[str, Any], merged: dict[str, Any]) -> None:

@@ -7,11 +7,11 @@ import dataclasses
 from typing import Any
 
 from gateway.call import Call
-from gateway.lambda_api import configuration, versions
+from gateway.lambda_api import code_signing, configuration, versions, vpc
 from gateway.lambda_api.attached_layers import attach, check_total
 from gateway.lambda_api.code_package import check_zipped_size
-from gateway.lambda_api.code_source import code_link, store_code
-from gateway.lambda_api.names import find, function_only, function_ref, not_found
+from gateway.lambda_api.code_source import StoredPackage, code_link, store_code
+from gateway.lambda_api.names import check_length, find, function_only, function_ref, not_found
 from gateway.lambda_api.paging import new_marker, read_marker
 from gateway.lambda_api.runtime_notice import warn_of_runtime
 from gateway.lambda_api.versions import new_revision
@@ -19,7 +19,7 @@ from hearth.arn import LATEST
 from hearth.clock import now_ms
 from hearth.errors import InvalidParameterValue, ResourceConflict
 from hearth.model.function import FunctionVersion
-from hearth.store.functions import FunctionRecord
+from hearth.store.functions import Beside, FunctionRecord
 
 PAGE = 50
 
@@ -28,52 +28,32 @@ async def create_function(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     code = given["Code"]
     check_zipped_size(code.get("ZipFile", b""))
     ref = function_ref(call, given)
+    check_length(ref)
     configuration.check(given)
     if "Runtime" not in given or "Handler" not in given:
         raise InvalidParameterValue(
             "Runtime and Handler are mandatory parameters for functions created with deployment packages."
         )
     backends, caller = call.backends, call.caller
+    bare = await _apply(call, _bare(call, ref.name, given), given)
     taken = ResourceConflict(f"Function already exist: {ref.name}")
     if await backends.functions.get(caller.account, caller.region, ref.name) is not None:
         raise taken
-    package = await store_code(call, code)
-    version = FunctionVersion(
-        key=versions.new_key(),
-        account=caller.account,
-        region=caller.region,
-        name=ref.name,
-        version=LATEST,
-        runtime=given["Runtime"],
-        handler=given["Handler"],
-        role=given["Role"],
-        code_sha256=package.sha256,
-        log_group=f"/aws/lambda/{ref.name}",
-        egress=configuration.egress_of(given.get("Tags") or {}),
-    )
-    now = now_ms()
-    bare = FunctionRecord(
-        version,
-        new_revision(),
-        "Pending",
-        "",
-        now,
-        now,
-        package.zipped_bytes,
-        unzipped_bytes=package.unzipped_bytes,
-        tags=given.get("Tags", {}),
-    )
-    record = await _apply(call, bare, given)
+    beside: dict[tuple[Beside, str], bytes] = {}
+    if signing := given.get("CodeSigningConfigArn"):
+        await code_signing.check_known(call, signing)
+        beside[Beside.CODE_SIGNING, ""] = signing.encode()
+    record = _with_code(bare, await store_code(call, code))
     published = None
     if given.get("Publish"):
         last = await backends.functions.last_number(caller.account, caller.region, ref.name)
         published = versions.published_of(record, last + 1)
-    if not await backends.functions.create(record, published):
+    if not await backends.functions.create(record, published, beside):
         raise taken
     await backends.settler.announce(record)
     if published is not None:
         await backends.settler.announce(published)
-    await warn_of_runtime(call, version.runtime)
+    await warn_of_runtime(call, record.version.runtime)
     return configuration.answer(published or record, backends.cipher)
 
 
@@ -102,19 +82,9 @@ async def update_function_code(call: Call, given: dict[str, Any]) -> dict[str, A
         raise InvalidParameterValue("Please don't provide ImageUri when updating a function with packageType Zip.")
     configuration.check({name: given[name] for name in ("PublishTo",) if name in given})
     versions.refuse_conflicts(old, given)
-    package = await store_code(call, given)
-    kept = dict(old.configuration)
+    new = _with_code(old, await store_code(call, given))
     if "Architectures" in given:
-        kept["Architectures"] = given["Architectures"]
-    version = dataclasses.replace(old.version, code_sha256=package.sha256)
-    new = dataclasses.replace(
-        old,
-        version=version,
-        code_bytes=package.zipped_bytes,
-        unzipped_bytes=package.unzipped_bytes,
-        configuration=kept,
-    )
-    check_total(new)
+        new = dataclasses.replace(new, configuration=new.configuration | {"Architectures": given["Architectures"]})
     if given.get("DryRun"):
         return configuration.answer(new, call.backends.cipher)
     return await _replace(call, old, new, publish=given.get("Publish", False))
@@ -164,8 +134,41 @@ async def list_functions(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
+def _bare(call: Call, name: str, given: dict[str, Any]) -> FunctionRecord:
+    """A function to be made, without code and without what `_apply` gives it."""
+    tags, now = given.get("Tags") or {}, now_ms()
+    version = FunctionVersion(
+        key=versions.new_key(),
+        account=call.caller.account,
+        region=call.caller.region,
+        name=name,
+        version=LATEST,
+        runtime=given["Runtime"],
+        handler=given["Handler"],
+        role=given["Role"],
+        code_sha256="",
+        log_group=f"/aws/lambda/{name}",
+        egress=configuration.egress_of(tags),
+    )
+    return FunctionRecord(version, new_revision(), "Pending", "", now, now, 0, tags=tags)
+
+
+def _with_code(record: FunctionRecord, package: StoredPackage) -> FunctionRecord:
+    """Raises InvalidParameterValue if code and layers together are too much."""
+    record = dataclasses.replace(
+        record,
+        version=dataclasses.replace(record.version, code_sha256=package.sha256),
+        code_bytes=package.zipped_bytes,
+        unzipped_bytes=package.unzipped_bytes,
+    )
+    check_total(record)
+    return record
+
+
 async def _apply(call: Call, record: FunctionRecord, given: dict[str, Any]) -> FunctionRecord:
     """The record with the members that were given."""
+    if given.get("VpcConfig"):
+        given = given | {"VpcConfig": await vpc.placed(call, given["VpcConfig"])}
     record = configuration.apply(record, given, call.backends.cipher)
     if "Layers" in given:
         record = await attach(call, record, given["Layers"] or [])

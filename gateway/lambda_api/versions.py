@@ -70,12 +70,12 @@ async def listed(call: Call, name: str) -> list[dict[str, Any]]:
 async def delete_version(call: Call, ref: FunctionRef) -> dict[str, Any]:
     """DeleteFunction with a qualifier: a version's number. One that isn't there is no error."""
     backends, caller = call.backends, call.caller
-    await find_function(call, ref)
     number = str(ref.qualifier)
     if number == LATEST:
         raise InvalidParameterValue("$LATEST version cannot be deleted without deleting the function.")
-    if not number.isdecimal():
+    if not number.isdecimal() and "$" not in number:
         raise InvalidParameterValue("Deletion of aliases is not currently supported.")
+    await find_function(call, ref)
     record = await backends.functions.get(caller.account, caller.region, ref.name, number)
     if record is not None:
         if aliases := await backends.functions.delete_version(record):

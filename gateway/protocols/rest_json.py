@@ -44,7 +44,7 @@ class RestJson:
         if shape is None:
             return lambda request, path_values: {}
         uri = {wire_name(name, member): name for name, member in shape.members.items() if _at(member) == "uri"}
-        path_names = [uri[label] for label in labels]
+        path_members = [(uri[label], scalar_from_text(shape.members[uri[label]])) for label in labels]
         headers = [
             (name, wire_name(name, member).lower(), scalar_from_text(member))
             for name, member in shape.members.items()
@@ -59,8 +59,8 @@ class RestJson:
 
         def parse(request: Request, path_values: Sequence[str]) -> dict[str, Any]:
             value = body(request.body)
-            for name, encoded in zip(path_names, path_values, strict=True):
-                value[name] = unquote(encoded) if "%" in encoded else encoded
+            for (name, decode), encoded in zip(path_members, path_values, strict=True):
+                value[name] = decode(unquote(encoded) if "%" in encoded else encoded)
             given = request.headers
             for name, wire, decode in headers:
                 if wire in given:
@@ -128,7 +128,10 @@ class RestJson:
         return serialise
 
     def error(self, error: HearthError) -> Answer:
-        """The message's spelling and the `Type` member are those of the model's error shape, if it has the code."""
+        """The message's spelling and the `Type` member are those of the model's error shape, if it has the code.
+
+        An error with the member Type=None goes without: some of AWS's do.
+        """
         shape = self._error_shapes.get(error.code)
         members = shape.members if shape is not None else {}
         spelling = next((name for name in ("message", "Message") if name in members), error.message_member)
@@ -136,11 +139,13 @@ class RestJson:
         headers = [JSON, (b"x-amzn-errortype", error.code.encode())]
         for name, value in error.members.items():
             member = members.get(name)
+            if value is None:
+                continue
             if member is not None and _at(member) == "header":
                 headers.append((wire_name(name, member).lower().encode(), str(value).encode()))
             else:
                 body[name] = value
-        if "Type" in members:
+        if "Type" in members and "Type" not in error.members:
             body["Type"] = error.fault
         # Recorded from AWS: an error without a text has a null message (access across accounts).
         body[spelling] = error.message or None

@@ -131,7 +131,7 @@ class _Compiler:
         return _every(_rules(shape.member), lambda value: value, "Member must satisfy constraint")
 
     def _entries(self, shape: MapShape) -> Check | None:
-        keys = _every(_rules(shape.key), lambda value: list(value), "Map keys must satisfy constraint")
+        keys = _every(_rules(shape.key), lambda value: list(value), "Map keys must satisfy constraint", nullable=False)
         if isinstance(shape.value, (StructureShape, ListShape, MapShape)):
             inner = self.of(shape.value)
             if inner is None:
@@ -188,9 +188,14 @@ def _simple(rules: list[Rule]) -> Check | None:
     return check
 
 
-def _every(rules: list[Rule], parts: Callable[[Any], Collection[Any]], what: str) -> Check | None:
-    """One problem for the whole collection if any of its parts breaks a rule, naming all rules."""
-    text = f"{what}: [{', '.join([text for _, text in rules] + [_NOT_NULL])}]"
+def _every(
+    rules: list[Rule], parts: Callable[[Any], Collection[Any]], what: str, *, nullable: bool = True
+) -> Check | None:
+    """One problem for the whole collection if any of its parts breaks a rule, naming all rules.
+
+    nullable: parts may come as null, which is a rule of its own. Keys of a map can't.
+    """
+    text = f"{what}: [{', '.join([text for _, text in rules] + [_NOT_NULL] * nullable)}]"
 
     def check(value: Any, path: str, problems: list[str]) -> None:
         if any(part is None or not all(holds(part) for holds, _ in rules) for part in parts(value)):

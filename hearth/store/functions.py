@@ -193,8 +193,13 @@ class FunctionTable:
         record = function.latest if number == LATEST else await self.get(account, region, name, number)
         return None if record is None else (function, record)
 
-    async def create(self, record: FunctionRecord, published: FunctionRecord | None = None) -> bool:
-        """False: the name is taken, or `published` has a number that was already given."""
+    async def create(
+        self,
+        record: FunctionRecord,
+        published: FunctionRecord | None = None,
+        beside: dict[tuple[Beside, str], bytes] | None = None,
+    ) -> bool:
+        """With the records beside it. False: the name is taken, or `published` has a number that was already given."""
         version = record.version
         where = (version.account, version.region)
         names = [
@@ -207,6 +212,8 @@ class FunctionTable:
         if published is not None:
             names += self._published_keys(published)
             args += self._published_args(published)
+        for (kind, qualifier), data in (beside or {}).items():
+            args += [f"{kind}:{qualifier}", data]
         return await self._state.run("function_create", keys=names, args=args) == 1
 
     async def replace(self, old: FunctionRecord, new: FunctionRecord) -> bool:
@@ -306,6 +313,16 @@ class FunctionTable:
         """
         required = [qualifier] if qualifier not in ("", LATEST) and new is not None else []
         return await self._put(function, f"{kind}:{qualifier}", new, required)
+
+    async def with_beside(self, account: str, region: str, kind: Beside) -> dict[str, bytes]:
+        """Name -> the functions' own records of this kind, of all functions that have one, by name."""
+        redis = self._state.redis
+        names = await self._call(redis.zrange(keys.functions(account, region), 0, -1))
+        pipeline = redis.pipeline(transaction=False)
+        for name in names:
+            pipeline.hget(keys.function(account, region, name.decode()), f"{kind}:")
+        found = await self._call(pipeline.execute()) if names else []
+        return {name.decode(): data for name, data in zip(names, found, strict=True) if data is not None}
 
     async def page(self, account: str, region: str, *, after: str, limit: int) -> tuple[list[FunctionRecord], bool]:
         """Up to `limit` functions whose names come after `after` (byte order), and whether there are more."""

@@ -8,6 +8,7 @@ state
     hearth:functions:{acct:region}      zset    names, score 0 (lexicographic index for pages)
     hearth:function-versions:{acct:region}:NAME  hash  published version's number -> record
     hearth:function-numbers:{acct:region}        hash  name -> last version number given; outlives it
+    hearth:code-signing:{acct:region}   hash    id -> code signing configuration
     hearth:layer:{acct:region}:NAME     hash    number -> layer version, policy:NUMBER, last (the last number given)
     hearth:layers:{acct:region}         zset    names of layers with a version, score 0
     hearth:version:KEY                  string  FunctionVersion JSON; superseded ones expire
@@ -110,6 +111,10 @@ def function_versions(account: str, region: str, name: str) -> str:
 
 def function_numbers(account: str, region: str) -> str:
     return f"hearth:function-numbers:{{{account}:{region}}}"
+
+
+def code_signing(account: str, region: str) -> str:
+    return f"hearth:code-signing:{{{account}:{region}}}"
 
 
 def layer(account: str, region: str, name: str) -> str:

@@ -179,8 +179,8 @@ def test_other_region_and_other_account_are_out_of_reach(stack: PlatformStack) -
     assert (account["Code"], account["Status"]) == ("AccessDeniedException", 403)
 
 
-def test_names_over_64_characters_are_refused_in_awss_words(stack: PlatformStack) -> None:
-    error = refused(stack.client("lambda").get_function, FunctionName="x" * 65)
+def test_new_functions_of_names_over_64_characters_are_refused_in_awss_words(stack: PlatformStack) -> None:
+    error = refused(create, stack=stack, name="x" * 65)
 
     assert error["Code"] == "InvalidParameterValueException"
     assert error["Message"] == (
@@ -190,7 +190,7 @@ def test_names_over_64_characters_are_refused_in_awss_words(stack: PlatformStack
 
 
 def test_operation_that_is_not_offered_is_named_in_awss_error(stack: PlatformStack) -> None:
-    error = refused(stack.client("lambda").list_layers)
+    error = refused(stack.client("lambda").list_capacity_providers)
 
     assert (error["Code"], error["Status"]) == ("UnknownOperationException", 404)
-    assert "ListLayers" in error["Message"]
+    assert "ListCapacityProviders" in error["Message"]

@@ -59,7 +59,7 @@ def test_good_input_passes() -> None:
         (
             {"Environment": {"Variables": {"1": "v"}}},
             "Value '{1=v}' at 'environment.variables' failed to satisfy constraint: Map keys must satisfy constraint: "
-            "[Member must satisfy regular expression pattern: [a-zA-Z]([a-zA-Z0-9_])+, Member must not be null]",
+            "[Member must satisfy regular expression pattern: [a-zA-Z]([a-zA-Z0-9_])+]",
         ),
         (
             {"EphemeralStorage": {"Size": 1}},
