@@ -87,7 +87,7 @@ def _reached(container: dict[str, Any]) -> set[str]:
     waiting = [container.get("StartAt")]
     while waiting:
         name = waiting.pop()
-        if name in states and name not in reached:
+        if isinstance(name, str) and name in states and name not in reached:
             reached.add(name)
             waiting.extend(target for target, _ in _next(states[name]))
     return reached

@@ -132,7 +132,7 @@ MACHINE = {
     "QueryLanguage": Field(values.one_of(*QueryLanguage)),
 }
 BRANCH = {"Comment": Field(values.plain_text), "StartAt": Field(values.plain_text), "States": Field()}
-PROCESSOR = {**BRANCH, "ProcessorConfig": Field()}
+PROCESSOR = {**BRANCH, "ProcessorConfig": Field(values.json_object)}
 PROCESSOR_CONFIG = {
     "Mode": Field(values.one_of("INLINE", "DISTRIBUTED")),
     "ExecutionType": Field(values.one_of("STANDARD", "EXPRESS")),
@@ -184,7 +184,7 @@ RULE = {
 
 ITEM_READER = {
     "Resource": Field(values.plain_text, required=True),
-    "ReaderConfig": Field(),
+    "ReaderConfig": Field(values.json_object),
     "Parameters": _json_path(values.template),
     "Arguments": _jsonata(values.template),
 }
@@ -210,7 +210,7 @@ RESULT_WRITER = {
     "Resource": Field(values.plain_text),
     "Parameters": _json_path(values.template),
     "Arguments": _jsonata(values.template),
-    "WriterConfig": Field(),
+    "WriterConfig": Field(values.json_object),
 }
 WRITER_CONFIG = {
     "Transformation": Field(values.one_of("NONE", "COMPACT", "FLATTEN")),
@@ -221,6 +221,17 @@ WRITER_CONFIG = {
 EXACTLY_ONE: dict[str, tuple[str, ...]] = {
     "Wait": ("Seconds", "SecondsPath", "Timestamp", "TimestampPath"),
     "Map": ("ItemProcessor", "Iterator"),
+}
+
+#: part of a Map → fields of which it has one at least
+AT_LEAST_ONE: dict[str, tuple[str, ...]] = {
+    "ItemBatcher": (
+        "MaxItemsPerBatch",
+        "MaxItemsPerBatchPath",
+        "MaxInputBytesPerBatch",
+        "MaxInputBytesPerBatchPath",
+    ),
+    "ResultWriter": ("Resource", "WriterConfig"),
 }
 
 #: what makes an object a comparison

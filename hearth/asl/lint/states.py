@@ -72,9 +72,9 @@ class Walk:
         missing = [name for name in ("States", "StartAt") if name not in document]
         if missing:
             self.findings.add(f"These fields are required: {say.listed(missing)}", location or "/")
-        states = document.get("States")
-        if states is None:
+        if "States" not in document:
             return
+        states = document["States"]
         if not isinstance(states, dict):
             self.findings.add(say.wrong_type("Object"), f"{location}/States")
             return
@@ -208,9 +208,9 @@ class Walk:
         )
 
     def _choices(self, checking: Checking, state: Mapping[str, Json], location: str) -> None:
-        choices = state.get("Choices")
-        if choices is None:
+        if "Choices" not in state:
             return
+        choices = state["Choices"]
         if not isinstance(choices, list):
             self.findings.add(say.wrong_type("Array"), f"{location}/Choices")
         elif not choices:
@@ -255,9 +255,9 @@ class Walk:
         self._rule(checking, rule, schema.COMPARISON, location)
 
     def _parallel(self, state: Mapping[str, Json], location: str, visible: frozenset[str]) -> None:
-        branches = state.get("Branches")
-        if branches is None:
+        if "Branches" not in state:
             return
+        branches = state["Branches"]
         if not isinstance(branches, list):
             self.findings.add(say.wrong_type("Array"), f"{location}/Branches")
         elif not branches:
@@ -282,7 +282,7 @@ class Walk:
             self._fields(self._checking(), config, schema.PROCESSOR_CONFIG, here)
             if distributed and "ExecutionType" not in config:
                 self.findings.add(say.required("ExecutionType"), here)
-        if processor is not None:
+        if name in state:
             # child executions of a distributed Map see no variables from outside
             outer = frozenset[str]() if distributed else visible
             self._inside(processor, schema.PROCESSOR, f"{location}/{name}", outer)
@@ -315,6 +315,8 @@ class Walk:
                 resource = parse_resource(arn)
                 if resource is None or (resource.service, resource.action) not in resources:
                     self._unknown(arn, f"{here}/Resource")
+            if name in schema.AT_LEAST_ONE and not any(one in part for one in schema.AT_LEAST_ONE[name]):
+                self.findings.add(say.at_least_one_of(schema.AT_LEAST_ONE[name]), here)
             if name == "ItemReader":
                 self._csv_headers(part.get("ReaderConfig"), f"{here}/ReaderConfig")
 

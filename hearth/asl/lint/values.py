@@ -66,6 +66,12 @@ def boolean(checking: Checking, value: Json, location: str) -> None:
         checking.add(say.wrong_type("Boolean"), location)
 
 
+def json_object(checking: Checking, value: Json, location: str) -> None:
+    """An object that has a schema of its own."""
+    if not isinstance(value, dict):
+        checking.add(say.wrong_type("Object"), location)
+
+
 def label(checking: Checking, value: Json, location: str) -> None:
     if not isinstance(value, str) or not 1 <= len(value) <= 40 or _FORBIDDEN.search(value):
         checking.add("Label must have 1 to 40 characters, none of them blank or special", location)
