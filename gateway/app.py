@@ -224,8 +224,8 @@ class Gateway:
         given = plan.parse(request, path_values)
         plan.validate(given)
         call = Call(caller, request, request_id, backends)
-        if caller.restricted:
-            authorisation.check(call, service.signing_name, route.name, given)
+        if caller.restricted or authorisation.of_another_account(caller, given):
+            await authorisation.authorise(call, service.signing_name, route.name, given)
         answer = plan.serialise(await route.operation(call, given))
         answer.headers += call.headers
         return answer

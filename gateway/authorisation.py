@@ -1,15 +1,22 @@
 """What policies call an operation and the resource it is about, so that a restricted caller can be judged.
 
-Callers without policies of their own (an account's root, the development key) never come here.
+Callers without policies of their own (an account's root, the development key) come here only with a call about
+another account's function.
 Source: Service Authorization Reference, "Actions, resources, and condition keys".
 """
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from typing import Any
 
 from gateway.call import Call
+from gateway.caller import Caller
+from gateway.resource_policies import policy_of
 from hearth.arn import function_arn, log_group_arn, parse_function_name
+from hearth.errors import AccessDenied
+from hearth.policies import Document
 
 #: operations whose action has another name
 _ACTIONS = {
@@ -20,6 +27,8 @@ _ACTIONS = {
 _OPEN = {("sts", "GetCallerIdentity"), ("sts", "GetAccessKeyInfo"), ("sts", "GetSessionToken")}
 #: members that hold the ARN of what a call is about, the most telling first
 _ARNS = ("Resource", "resourceArn", "executionArn", "stateMachineArn", "activityArn", "mapRunArn", "RoleArn")
+
+_ACCOUNT = re.compile(r"(?:arn:[^:]*:lambda:[^:]*:)?(\d{12}):")
 
 
 def action_of(service: str, operation: str) -> str:
@@ -49,7 +58,40 @@ def resource_of(call: Call, service: str, given: dict[str, Any]) -> str:
     return "*"
 
 
-def check(call: Call, service: str, operation: str, given: dict[str, Any]) -> None:
-    """Raises AccessDenied unless the caller's policies allow the operation."""
-    if (service, operation) not in _OPEN:
-        call.caller.check(action_of(service, operation), resource_of(call, service, given))
+def of_another_account(caller: Caller, given: dict[str, Any]) -> bool:
+    """Whether a call is about a function or a layer of another account."""
+    name = given.get("FunctionName") or given.get("LayerName")
+    if not isinstance(name, str) or ":" not in name:
+        return False
+    match = _ACCOUNT.match(name)
+    return match is not None and match[1] != caller.account
+
+
+async def authorise(call: Call, service: str, operation: str, given: dict[str, Any]) -> None:
+    """Raises AccessDenied unless the caller's policies and the resource's together allow the operation.
+
+    Of a call about another account's resource that is allowed, `call.caller` acts in that account from then on.
+    """
+    if (service, operation) in _OPEN:
+        return
+    caller, action, resource = call.caller, action_of(service, operation), resource_of(call, service, given)
+    if not of_another_account(caller, given):
+        caller.check(action, resource, resource_policy=await _function_policy(call, given, caller.account))
+        return
+    account = resource.split(":")[4]
+    policy = await _function_policy(call, given, account)
+    try:
+        caller.check(action, resource, resource_policy=policy, resource_account=account)
+    except AccessDenied as exc:
+        # Recorded from AWS: across accounts nothing is told, not even whether it exists.
+        raise AccessDenied() from exc
+    call.caller = dataclasses.replace(caller, account=account)
+
+
+async def _function_policy(call: Call, given: dict[str, Any], account: str) -> Document | None:
+    ref = parse_function_name(given.get("FunctionName") or "")
+    if ref is None:
+        return None
+    function = await call.backends.functions.function(account, call.caller.region, ref.name)
+    policy = policy_of(function, given.get("Qualifier") or ref.qualifier) if function else None
+    return policy.document if policy else None

@@ -33,6 +33,11 @@ class Caller:
         return self.documents is not None or self.session_document is not None
 
     @property
+    def identity(self) -> tuple[Document, ...]:
+        """Its policies."""
+        return (ALLOW_ALL,) if self.documents is None else self.documents
+
+    @property
     def principal(self) -> Principal:
         return Principal(account=self.account, arn=self.arn)
 
@@ -52,7 +57,7 @@ class Caller:
         access = Access(action, resource, self.principal, self._context() | (dict(context) if context else {}))
         verdict = authorised(
             access,
-            identity=(ALLOW_ALL,) if self.documents is None else self.documents,
+            identity=self.identity,
             session=self.session_document,
             resource=resource_policy,
             same_account=resource_account in ("", self.account),

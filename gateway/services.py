@@ -15,6 +15,7 @@ from gateway.lambda_api import (
     invoke_stream,
     layer_policies,
     layers,
+    permissions,
     runtime_management,
     versions,
 )
@@ -51,6 +52,7 @@ def offers() -> list[Offer]:
                 unchecked=("Runtime", "CompatibleRuntimes", "CompatibleRuntime", "CompatibleArchitectures"),
             ),
             {
+                **permissions.OPERATIONS,
                 "AddLayerVersionPermission": layer_policies.add_layer_version_permission,
                 "CreateAlias": function_aliases.create_alias,
                 "CreateCodeSigningConfig": code_signing.create_code_signing_config,
