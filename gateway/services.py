@@ -95,6 +95,8 @@ def offers() -> list[Offer]:
         Offer(
             Service("logs", validation_code="InvalidParameterException"),
             {
+                "CreateLogGroup": logs.create_log_group,
+                "DeleteLogGroup": logs.delete_log_group,
                 "DescribeLogGroups": logs.describe_log_groups,
                 "DescribeLogStreams": logs.describe_log_streams,
                 "FilterLogEvents": logs.filter_log_events,

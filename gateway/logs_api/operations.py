@@ -1,4 +1,4 @@
-"""CloudWatch Logs over what functions printed: DescribeLogGroups, DescribeLogStreams, GetLogEvents, FilterLogEvents.
+"""CloudWatch Logs over what functions and workflows wrote: their groups, streams and events.
 
 Source: CloudWatch Logs API reference. Files are read in threads.
 """
@@ -17,6 +17,7 @@ from gateway.call import Call
 from gateway.logs_api.filter_pattern import compile_pattern
 from hearth.arn import log_group_arn
 from hearth.errors import ApiError
+from hearth.logs import groups
 from hearth.logs.reader import LogEvent, LogGroup, LogStream
 
 MAX_EVENTS = 10_000
@@ -28,11 +29,25 @@ async def describe_log_groups(call: Call, given: dict[str, Any]) -> dict[str, An
     if "logGroupNamePrefix" in given and "logGroupNamePattern" in given:
         raise _invalid("LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.")
     prefix = given.get("logGroupNamePrefix", "")
-    groups = await asyncio.to_thread(call.backends.logs.groups, call.caller.account, call.caller.region, prefix)
+    found = await asyncio.to_thread(call.backends.logs.groups, call.caller.account, call.caller.region, prefix)
     if pattern := given.get("logGroupNamePattern", "").lower():
-        groups = [group for group in groups if pattern in group.name.lower()]
-    page, token = _page(groups, given)
+        found = [group for group in found if pattern in group.name.lower()]
+    page, token = _page(found, given)
     return {"logGroups": [_group(call, group) for group in page], "nextToken": token}
+
+
+async def create_log_group(call: Call, given: dict[str, Any]) -> dict[str, Any]:
+    root, caller = call.backends.settings.blobs_dir, call.caller
+    if not await asyncio.to_thread(groups.create, root, caller.account, caller.region, given["logGroupName"]):
+        raise ApiError("ResourceAlreadyExistsException", 400, "The specified log group already exists")
+    return {}
+
+
+async def delete_log_group(call: Call, given: dict[str, Any]) -> dict[str, Any]:
+    root, caller = call.backends.settings.blobs_dir, call.caller
+    if not await asyncio.to_thread(groups.delete, root, caller.account, caller.region, given["logGroupName"]):
+        raise _no_group()
+    return {}
 
 
 async def describe_log_streams(call: Call, given: dict[str, Any]) -> dict[str, Any]:
@@ -129,8 +144,15 @@ async def _streams(call: Call, group: str) -> list[LogStream]:
     """Raises ResourceNotFoundException if there is no such group."""
     streams = await asyncio.to_thread(call.backends.logs.streams, call.caller.account, call.caller.region, group)
     if not streams:
-        raise ApiError("ResourceNotFoundException", 400, "The specified log group does not exist.")
+        caller = call.caller
+        known = await asyncio.to_thread(call.backends.logs.groups, caller.account, caller.region, group)
+        if all(one.name != group for one in known):
+            raise _no_group()
     return streams
+
+
+def _no_group() -> ApiError:
+    return ApiError("ResourceNotFoundException", 400, "The specified log group does not exist.")
 
 
 def _group_name(given: dict[str, Any]) -> str:

@@ -328,7 +328,7 @@ def _described(machine: StateMachine) -> dict[str, Any]:
         "creationDate": machine.created_at_ms / 1000,
         "loggingConfiguration": machine.logging or dict(NO_LOGGING),
         "tracingConfiguration": {"enabled": machine.tracing},
-        "encryptionConfiguration": machine.encryption or {"type": "AWS_OWNED_KEY"},
+        "encryptionConfiguration": machine.encryption or None,
         "revisionId": machine.revision_id or None,
         "variableReferences": variable_references(machine.definition) or None,
     }

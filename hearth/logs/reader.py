@@ -14,6 +14,7 @@ from pathlib import Path
 import orjson
 
 from hearth.logs import layout
+from hearth.logs.groups import made_ms
 
 _TAIL_BYTES = 1 << 16
 
@@ -21,7 +22,7 @@ _TAIL_BYTES = 1 << 16
 @dataclass(frozen=True, slots=True)
 class LogGroup:
     name: str
-    #: of its oldest kept event
+    #: when it was made by hand, else of its oldest kept event
     created_ms: int
     stored_bytes: int
 
@@ -86,7 +87,8 @@ class LogReader:
 
 
 def _group(name: str, directory: Path) -> LogGroup | None:
-    created, stored = [], 0
+    made = made_ms(directory)
+    created, stored = [] if made is None else [made], 0
     for _, path in layout.names_below(directory):
         parts = layout.segments(path)
         created += [first for first, _ in parts[:1]]

@@ -85,8 +85,8 @@ class MachineTable:
         await self._call(pipeline.execute())
 
     async def all(self, account: str, region: str) -> list[StateMachine]:
-        """Oldest first."""
-        names = await self._call(self._state.redis.zrange(keys.machines(account, region), 0, -1))
+        """By name."""
+        names = sorted(await self._call(self._state.redis.zrange(keys.machines(account, region), 0, -1)))
         pipeline = self._state.redis.pipeline(transaction=False)
         for name in names:
             pipeline.hget(keys.machine(account, region, name.decode()), "record")
