@@ -71,6 +71,9 @@ bench: .venv/.ready-dev ## this platform against the bare pipe of its parts, and
 bench-events: .venv/.ready-dev ## pushes alone and beside events at full speed, in one run
 	@$(BIN)/python bench/events_beside_pushes.py
 
+bench-workflows: .venv/.ready-dev ## transitions per second of Express and Standard workflows
+	@$(BIN)/python bench/workflows.py
+
 .venv/.python:
 	@found=; for python in $(PYTHONS); do \
 	  if "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \

@@ -16,7 +16,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 
 from bench.load import Request
-from bench.signing import signed_events, signed_invokes
+from bench.signing import signed_calls, signed_events, signed_invokes
 from hearth.cli.health import health
 from hearth.cli.service_unit import ServiceUnit
 from hearth.embedded.process import OnLine
@@ -31,7 +31,7 @@ _LOGS_WRITTEN_S = 2.0
 
 
 class Platform:
-    """A context: a gateway, a fleet and a poller as `hearth up` starts them."""
+    """A context: every service as `hearth up` starts it."""
 
     def __init__(self, settings: Settings, on_line: OnLine) -> None:
         self._settings = settings
@@ -40,12 +40,14 @@ class Platform:
         self._gateway = ServiceUnit("gateway", settings, self._gateway_answers, on_line)
         self._fleet = ServiceUnit("fleet", settings, self._is_ready, on_line)
         self._poller = ServiceUnit("poller", settings, self._polls, on_line)
+        self._orchestrator = ServiceUnit("orchestrator", settings, self._orchestrates, on_line)
 
     async def __aenter__(self) -> Platform:
         try:
             await self._gateway.start()
             await self._fleet.start()
             await self._poller.start()
+            await self._orchestrator.start()
         except BaseException:
             await self._stop()
             raise
@@ -56,7 +58,7 @@ class Platform:
 
     async def _stop(self) -> None:
         async with AsyncExitStack() as stack:  # the first to stop comes last; each stops, whatever befalls another
-            for unit in (self._fleet, self._poller, self._gateway):
+            for unit in (self._fleet, self._orchestrator, self._poller, self._gateway):
                 stack.push_async_callback(unit.stop, _STOP_S)
 
     async def _gateway_answers(self) -> bool:
@@ -69,6 +71,9 @@ class Platform:
     async def _polls(self) -> bool:
         return (await self.health()).get("pollers", 0) > 0
 
+    async def _orchestrates(self) -> bool:
+        return (await self.health()).get("orchestrators", 0) > 0
+
     async def health(self) -> dict[str, Any]:
         """What /health says, the level of isolation among it."""
         answer = await health(self._endpoint)
@@ -76,7 +81,12 @@ class Platform:
 
     def roots(self) -> Mapping[str, int]:
         """Kind -> pid."""
-        pids = {"gateway": self._gateway.pid, "worker": self._fleet.pid, "poller": self._poller.pid}
+        pids = {
+            "gateway": self._gateway.pid,
+            "worker": self._fleet.pid,
+            "poller": self._poller.pid,
+            "orchestrator": self._orchestrator.pid,
+        }
         return {kind: pid for kind, pid in pids.items() if pid is not None}
 
     def requests(self, function: str, payloads: Sequence[bytes]) -> list[Request]:
@@ -87,12 +97,17 @@ class Platform:
         credentials = Credentials(KEY, SECRET)
         return signed_events(self.host, self.port, function, payloads, credentials, self._settings.region)
 
+    def call_requests(self, operation: str, bodies: Sequence[bytes]) -> list[Request]:
+        """Of Step Functions; any answer with status 200 is right."""
+        credentials = Credentials(KEY, SECRET)
+        return signed_calls(self.host, self.port, operation, bodies, credentials, self._settings.region)
+
     async def log_lines(self, function: str, word: str) -> list[str]:
         """What the function has logged with this word in it."""
         return await asyncio.to_thread(self._log_lines, function, word)
 
     def _log_lines(self, function: str, word: str) -> list[str]:
-        paginator = self._client("logs").get_paginator("filter_log_events")
+        paginator = self.client("logs").get_paginator("filter_log_events")
         pages = paginator.paginate(logGroupName=f"/aws/lambda/{function}", filterPattern=word)
         return [entry["message"] for page in pages for entry in page["events"]]
 
@@ -110,7 +125,7 @@ class Platform:
         await asyncio.to_thread(self._deploy, function, source, runtime)
 
     def _deploy(self, function: str, source: Path, runtime: str) -> None:
-        client = self._client("lambda")
+        client = self.client("lambda")
         client.create_function(
             FunctionName=function,
             Runtime=runtime,
@@ -129,11 +144,11 @@ class Platform:
 
     def _log_streams(self, function: str) -> int:
         pages = (
-            self._client("logs").get_paginator("describe_log_streams").paginate(logGroupName=f"/aws/lambda/{function}")
+            self.client("logs").get_paginator("describe_log_streams").paginate(logGroupName=f"/aws/lambda/{function}")
         )
         return sum(len(page["logStreams"]) for page in pages)
 
-    def _client(self, service: str) -> Any:
+    def client(self, service: str) -> Any:
         return boto3.client(
             service,
             endpoint_url=self._endpoint,

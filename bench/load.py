@@ -19,10 +19,13 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`wire`: the request as sent. `expected`, `status`: body and status of a right answer, compared byte by byte."""
+    """`wire`: the request as sent. `expected`, `status`: body and status of a right answer, compared byte by byte.
+
+    expected None: any body is right.
+    """
 
     wire: bytes
-    expected: bytes
+    expected: bytes | None
     status: bytes = b"200"
 
 
@@ -131,7 +134,7 @@ class _Client(asyncio.Protocol):
 
     def _judge(self, head: bytes, body: bytes, elapsed_ns: int) -> None:
         assert self._request is not None
-        if head[9:12] == self._request.status and body == self._request.expected:
+        if head[9:12] == self._request.status and self._request.expected in (None, body):
             self._load.latencies_ns.append(elapsed_ns)
             self._load.sent_ns.append(self._sent_ns)
         else:

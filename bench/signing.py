@@ -33,6 +33,16 @@ def signed_events(
     return [Request(one.wire, expected=b"", status=b"202") for one in signed]
 
 
+def signed_calls(
+    host: str, port: int, operation: str, bodies: Sequence[bytes], credentials: Credentials, region: str
+) -> list[Request]:
+    """Calls of Step Functions, one a body. What they answer differs from call to call."""
+    signer = SigV4Auth(credentials, "states", region)
+    kind = {"X-Amz-Target": f"AWSStepFunctions.{operation}", "Content-Type": "application/x-amz-json-1.0"}
+    signed = [_signed(signer, f"{host}:{port}", "/", body, kind) for body in bodies]
+    return [Request(one.wire, expected=None) for one in signed]
+
+
 def _signed(
     signer: SigV4Auth, netloc: str, path: str, payload: bytes, more: Mapping[str, str] = MappingProxyType({})
 ) -> Request:
