@@ -1,4 +1,4 @@
-# One image for the API and the pollers (target `hearth`), and with what sandboxes need on top (target `workers`).
+# One image for the API, the pollers and the orchestrators (target `hearth`), and with what sandboxes need on top (target `workers`).
 # Both have the same user and folders, so that they can share volumes.
 
 FROM python:3.11.13-slim-bookworm AS build
@@ -7,13 +7,14 @@ RUN python -m venv /opt/hearth
 WORKDIR /src
 # The dependencies by themselves: this layer is made anew only when they change.
 COPY pyproject.toml README.md ./
-RUN mkdir -p hearth gateway workers pollers \
-    && touch hearth/__init__.py gateway/__init__.py workers/__init__.py pollers/__init__.py \
+RUN mkdir -p hearth gateway workers pollers orchestrator \
+    && touch hearth/__init__.py gateway/__init__.py workers/__init__.py pollers/__init__.py orchestrator/__init__.py \
     && /opt/hearth/bin/pip install . && /opt/hearth/bin/pip uninstall -y hearth
 COPY hearth hearth
 COPY gateway gateway
 COPY workers workers
 COPY pollers pollers
+COPY orchestrator orchestrator
 RUN rm -rf build && /opt/hearth/bin/pip install --no-deps .
 
 FROM python:3.11.13-slim-bookworm AS hearth

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from hearth.cli.endpoint import endpoint_of
 from hearth.cli.health import health
 from hearth.errors import Unavailable
 from hearth.settings import Settings
-from hearth.store import Store, leases, workers
+from hearth.store import Store, keys, leases, workers
 
 #: shorter than what the callers of health checks wait
 _ASK_S = 8.0
@@ -24,12 +25,16 @@ class Service(StrEnum):
     gateway = "gateway"
     fleet = "fleet"
     poller = "poller"
+    orchestrator = "orchestrator"
+
+
+_GROUPS = {Service.poller: keys.POLLERS, Service.orchestrator: keys.ORCHESTRATORS}
 
 
 def alive(service: Annotated[Service, typer.Argument(help="Which service of this host.")]) -> None:
     """Say whether a service of this host is at work; exit status 1 if it is not.
 
-    gateway: it answers and has its servers (workers or not). fleet, poller: their heartbeat is current.
+    gateway: it answers and has its servers (workers or not). The others: their heartbeat is current.
 
     Example: HEARTH_COORDINATION_URL=redis://... hearth alive fleet
     """
@@ -60,11 +65,14 @@ async def _gateway(settings: Settings) -> str:
 
 
 async def _heartbeat(settings: Settings, service: Service) -> str:
-    """Ids of workers and pollers begin with their host's name."""
+    """Ids of workers, pollers and orchestrators begin with their host's name."""
     assert settings.coordination_url is not None
     store = Store("coordination", settings.coordination_url)
     try:
-        living = await (workers.living(store) if service is Service.fleet else leases.members(store))
+        if service is Service.fleet:
+            living: Iterable[str] = await workers.living(store)
+        else:
+            living = await leases.members(store, _GROUPS[service])
     except Unavailable as exc:
         return str(exc)
     finally:

@@ -54,11 +54,11 @@ async def living(coordination: Store, group: str = keys.POLLERS) -> int:
         raise Unavailable(f"coordination did not answer: {exc}") from exc
 
 
-async def members(coordination: Store) -> list[str]:
-    """Ids of the pollers whose heartbeats are current. Raises Unavailable."""
+async def members(coordination: Store, group: str = keys.POLLERS) -> list[str]:
+    """Ids of the group's members whose heartbeats are current. Raises Unavailable."""
     redis: Any = coordination.redis  # its stubs mix the synchronous and the asynchronous answers
     try:
-        found = await redis.zrangebyscore(keys.POLLERS, now_ms(), "+inf")
+        found = await redis.zrangebyscore(group, now_ms(), "+inf")
     except RedisError as exc:
         raise Unavailable(f"coordination did not answer: {exc}") from exc
     return [one.decode() for one in found]

@@ -29,7 +29,7 @@ from tests.support.stack import PlatformStack
 COMPOSE_FILE = ROOT / "docker-compose.yml"
 EXAMPLE = ROOT / ".env.example"
 #: services that are Hearth's
-OURS = ("gateway", "workers", "pollers")
+OURS = ("gateway", "workers", "pollers", "orchestrators")
 SECRETS = ("RABBITMQ_PASSWORD", "VALKEY_PASSWORD", "PLATFORM_SECRET", "SECRET_ACCESS_KEY")
 
 
@@ -187,7 +187,7 @@ def alive(service: str, environment: dict[str, str]) -> subprocess.CompletedProc
     )
 
 
-@pytest.mark.parametrize("service", ["gateway", "fleet", "poller"])
+@pytest.mark.parametrize("service", ["gateway", "fleet", "poller", "orchestrator"])
 def test_health_check_tells_a_service_at_work_from_one_that_is_not(
     service: str, stack: PlatformStack, servers: PrivateServers
 ) -> None:

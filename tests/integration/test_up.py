@@ -61,6 +61,9 @@ def up(starter: Starter) -> Terminal:
     return starter.running()
 
 
+SERVICES = ("gateway", "fleet", "poller", "orchestrator")
+
+
 def running(data: Path) -> stackfile.Running:
     found = stackfile.live(data)
     assert found is not None
@@ -84,7 +87,7 @@ def test_another_up_on_the_same_data_says_so(up: Terminal, own_data: Path) -> No
     assert f"already runs on {own_data} (pid {up.process.pid})" in second.stderr
 
 
-@pytest.mark.parametrize("name", ["gateway", "fleet", "poller", "broker", "state", "coordination"])
+@pytest.mark.parametrize("name", [*SERVICES, "broker", "state", "coordination"])
 def test_killed_process_is_started_again_and_functions_answer(up: Terminal, own_data: Path, name: str) -> None:
     old = running(own_data).processes[name]
     os.kill(old, signal.SIGKILL)
@@ -152,7 +155,7 @@ def test_detached_up_shows_status_and_down_stops_it(starter: Starter, own_data: 
         found = json.loads(status.stdout)
         assert status.returncode == 0
         assert found["status"] == "ready"
-        assert set(found["processes"]) == {"broker", "state", "coordination", "gateway", "fleet", "poller"}
+        assert set(found["processes"]) == {*SERVICES, "broker", "state", "coordination"}
         assert len(found["workers"]) == 1
         assert found["functions"] == ["hello"]
     finally:
@@ -167,7 +170,7 @@ def test_configured_servers_are_used_instead_of_own_ones(servers: PrivateServers
         environ = up_environ(data) | servers.environ()
         with Terminal("up", env=environ) as terminal:
             terminal.wait_for(_READY)
-            assert set(running(data).processes) == {"gateway", "fleet", "poller"}
+            assert set(running(data).processes) == set(SERVICES)
             assert not (data / "rabbitmq").exists()
             terminal.interrupt()
             terminal.wait()
