@@ -19,7 +19,10 @@ from hearth.model.identity import AccessKey
 from hearth.policies import Document
 from hearth.settings import Settings
 
-DEVELOPMENT_KEY = DEVELOPMENT_SECRET = "test"
+DEVELOPMENT_KEY = "test"
+DEVELOPMENT_SECRETS = ("test",)
+#: of an account's number as access key, for a second account: tools of the field sign with either
+ACCOUNT_SECRETS = ("test", "test2")
 #: no name of a host is longer (RFC 1035), with "https://" and a port around it
 _LONGEST_URL = 270
 
@@ -38,24 +41,25 @@ class Keys:
 
     def find(
         self, access_key: str, token: str | None, region: str, request: Request, now_s: float
-    ) -> tuple[Caller, str]:
-        """The caller and the secret key that must have signed.
+    ) -> tuple[Caller, tuple[str, ...]]:
+        """The caller and the secret keys one of which must have signed.
 
         Raises ApiError UnrecognizedClientException, BadToken, TokenExpired, AccessDenied, Unavailable.
         """
         if token is not None and access_key.startswith("ASIA"):
             session, secret = verify_token(self._secret, access_key, token, now_s=now_s)
-            return self._of_session(session, region), secret
+            return self._of_session(session, region), (secret,)
         if (known := self._configured.get(access_key)) is not None:
             secret, account = known
-            return _root(account, region), secret
+            return _root(account, region), (secret,)
         if access_key.startswith("AKIA") and (key := self._identities.access_key(access_key)) is not None:
-            return _of_user(key, region), access_key_secret(self._secret, access_key)
+            return _of_user(key, region), (access_key_secret(self._secret, access_key),)
         development_account = self._development_account(access_key)
         if development_account is None or request.from_function:
             raise ApiError("UnrecognizedClientException", 403, "The security token included in the request is invalid.")
         refuse_foreign(request)
-        return _root(development_account, region), DEVELOPMENT_SECRET
+        secrets = DEVELOPMENT_SECRETS if access_key == DEVELOPMENT_KEY else ACCOUNT_SECRETS
+        return _root(development_account, region), secrets
 
     def account_of(self, access_key: str) -> str | None:
         """Whose a long-lived key is; None: nobody's."""

@@ -10,11 +10,11 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
 from gateway.function_cache import LEASE_S, FunctionCache
-from hearth.arn import LATEST
 from hearth.broker.control import Change, ControlBus
 from hearth.clock import Deadline, now_ms
 from hearth.errors import HearthError
@@ -36,6 +36,13 @@ ACK_LIFE_S = 10
 _POLL_ACKS_S = 0.01
 
 
+@dataclass(frozen=True, slots=True)
+class _Unsettled:
+    records: tuple[FunctionRecord, ...]
+    change: Change
+    at_least_s: float
+
+
 class Settler:
     """One per process. Announces changes, acknowledges those of others, settles its own."""
 
@@ -47,7 +54,7 @@ class Settler:
         self._cache = cache
         self._coordination = coordination
         self._control = control
-        self._changed: asyncio.Queue[tuple[FunctionRecord, Change]] = asyncio.Queue(maxsize=10_000)
+        self._changed: asyncio.Queue[_Unsettled] = asyncio.Queue(maxsize=10_000)
         self._to_acknowledge: asyncio.Queue[str] = asyncio.Queue(maxsize=10_000)
 
     def on_change(self, change: Change) -> None:
@@ -58,11 +65,23 @@ class Settler:
         if not self._to_acknowledge.full():
             self._to_acknowledge.put_nowait(change.change_id)
 
-    async def announce(self, record: FunctionRecord, *, retired_keys: Sequence[str] = ()) -> None:
-        """`record` has just been stored: tell everybody, and settle it in the background if it isn't settled."""
+    async def announce(
+        self,
+        record: FunctionRecord,
+        *,
+        published: FunctionRecord | None = None,
+        retired_keys: Sequence[str] = (),
+        at_least_s: float = 0.0,
+    ) -> None:
+        """`record` has just been stored: tell everybody, and settle it in the background if it isn't settled.
+
+        published: a version made of it in the same step, settled with it. at_least_s: not before.
+        """
         change = await self._publish(record.version, retired_keys)
         if not record.settled:
-            await self._changed.put((record, change))
+            # The version first: who has waited for the function finds both settled.
+            records = (published, record) if published else (record,)
+            await self._changed.put(_Unsettled(records, change, at_least_s))
 
     async def spread(self, version: FunctionVersion, *, retired_keys: Sequence[str] = ()) -> None:
         """An alias of `version`'s function or a record beside it has just been stored: returns when it is in force.
@@ -102,18 +121,17 @@ class Settler:
             tasks.create_task(self._register())
             tasks.create_task(self._acknowledge())
             while True:
-                record, change = await self._changed.get()
-                tasks.create_task(self._settle(record, change))
+                tasks.create_task(self._settle(await self._changed.get()))
 
-    async def _settle(self, record: FunctionRecord, change: Change) -> None:
+    async def _settle(self, unsettled: _Unsettled) -> None:
         deadline = Deadline.after(SETTLE_AFTER_S)
         try:
-            await self._all_acknowledged(change, deadline)
-            if record.last_update_status == "InProgress" or record.number != LATEST:
-                await asyncio.sleep(UPDATE_AT_LEAST_S - (deadline.budget_s - deadline.remaining_s))
-            settled = record.settle()
-            if await self._functions.replace(record, settled):
-                await self.announce(settled)
+            await self._all_acknowledged(unsettled.change, deadline)
+            await asyncio.sleep(unsettled.at_least_s - (deadline.budget_s - deadline.remaining_s))
+            for record in unsettled.records:
+                settled = record.settle()
+                if await self._functions.replace(record, settled):
+                    await self.announce(settled)
         except HearthError as exc:
             # Whoever reads the record after ABANDONED_AFTER_MS heals it.
             log.warning("change not settled", extra={"action": "change_not_settled", "error": str(exc)})

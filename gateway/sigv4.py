@@ -75,17 +75,18 @@ class Verifier:
         _check_time(given, now_s)
         if signed_service != service:
             raise _invalid(f"Credential should be scoped to correct service: '{service}'. ")
-        caller, secret = self._keys.find(access_key, given.token, region, request, now_s)
+        caller, secrets = self._keys.find(access_key, given.token, region, request, now_s)
         canonical = canonical_request(
             request, signed_headers, presigned=given.expires_s is not None, streams=service in UNREAD_SERVICES
         )
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         to_sign = f"{ALGORITHM}\n{given.signed_at}\n{date}/{region}/{service}/aws4_request\n{digest}"
-        key = signing_key(secret, date, region, service)
-        expected = hmac.digest(key, to_sign.encode(), hashlib.sha256).hex()
-        if not hmac.compare_digest(expected.encode(), given.signature.encode()):
-            raise _invalid(_NOT_THE_SAME)
-        return caller
+        for secret in secrets:
+            key = signing_key(secret, date, region, service)
+            expected = hmac.digest(key, to_sign.encode(), hashlib.sha256).hex()
+            if hmac.compare_digest(expected.encode(), given.signature.encode()):
+                return caller
+        raise _invalid(_NOT_THE_SAME)
 
 
 def access_key_of(request: Request) -> str:

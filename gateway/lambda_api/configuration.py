@@ -47,6 +47,10 @@ RESERVED_VARIABLES = frozenset((
 ))
 # fmt: on
 
+_NO_IMAGES = (
+    "Container images are not supported by Hearth. Give the function as a zip package: what the image adds to its base "
+    "goes into layers, and a program of any language runs on provided.al2023 with an executable file named bootstrap."
+)
 #: members that would change how a function runs in ways this platform doesn't offer: refused, not ignored
 _NOT_OFFERED = (
     "TenancyConfig",
@@ -76,7 +80,7 @@ def check(given: dict[str, Any]) -> None:
         if given.get(name):
             raise InvalidParameterValue(f"{name} is not supported by Hearth.")
     if given.get("PackageType") == "Image" or given.get("ImageConfig"):
-        raise InvalidParameterValue("Container images are not supported by Hearth; use PackageType Zip.")
+        raise InvalidParameterValue(_NO_IMAGES)
     _check_maximum(given, "Timeout", MAX_TIMEOUT_S)
     _check_maximum(given, "MemorySize", MAX_MEMORY_MB)
     _check_environment((given.get("Environment") or {}).get("Variables") or {})

@@ -15,6 +15,7 @@ from gateway.lambda_api.names import check_length, find, function_only, function
 from gateway.lambda_api.paging import new_marker, read_marker
 from gateway.lambda_api.runtime_notice import warn_of_runtime
 from gateway.lambda_api.versions import new_revision
+from gateway.settling import UPDATE_AT_LEAST_S
 from hearth.arn import LATEST
 from hearth.clock import now_ms
 from hearth.errors import InvalidParameterValue, ResourceConflict
@@ -50,9 +51,7 @@ async def create_function(call: Call, given: dict[str, Any]) -> dict[str, Any]:
         published = versions.published_of(record, last + 1)
     if not await backends.functions.create(record, published, beside):
         raise taken
-    await backends.settler.announce(record)
-    if published is not None:
-        await backends.settler.announce(published)
+    await backends.settler.announce(record, published=published)
     await warn_of_runtime(call, record.version.runtime)
     return configuration.answer(published or record, backends.cipher)
 
@@ -211,9 +210,9 @@ async def _replace(call: Call, old: FunctionRecord, new: FunctionRecord, *, publ
         else await backends.functions.replace(old, new)
     ):
         raise versions.in_progress(old)
-    await backends.settler.announce(new, retired_keys=[old.version.key])
-    if published is not None:
-        await backends.settler.announce(published)
+    await backends.settler.announce(
+        new, published=published, retired_keys=[old.version.key], at_least_s=UPDATE_AT_LEAST_S
+    )
     if publish:
         made = published or last
         assert made is not None  # there is one of the two

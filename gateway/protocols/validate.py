@@ -128,10 +128,12 @@ class _Compiler:
                     inner(item, f"{path}.{index}.member", problems)
 
             return each
-        return _every(_rules(shape.member), lambda value: value, "Member must satisfy constraint")
+        # Recorded from AWS: items that may be empty (subnets, security groups) have no rule about null.
+        null_rule = shape.member.metadata.get("min") != 0
+        return _every(_rules(shape.member), lambda value: value, "Member must satisfy constraint", null_rule=null_rule)
 
     def _entries(self, shape: MapShape) -> Check | None:
-        keys = _every(_rules(shape.key), lambda value: list(value), "Map keys must satisfy constraint", nullable=False)
+        keys = _every(_rules(shape.key), lambda value: list(value), "Map keys must satisfy constraint", null_rule=False)
         if isinstance(shape.value, (StructureShape, ListShape, MapShape)):
             inner = self.of(shape.value)
             if inner is None:
@@ -158,10 +160,10 @@ def _rules(shape: Shape) -> list[Rule]:
     else:
         if high is not None:
             rules.append((lambda value: len(value) <= high, f"Member must have length less than or equal to {high}"))
-        if low:
+        if low is not None:
             rules.append((lambda value: len(value) >= low, f"Member must have length greater than or equal to {low}"))
     if pattern := _compiled(shape.metadata.get("pattern")):
-        text = f"Member must satisfy regular expression pattern: {pattern.pattern}"
+        text = f"Member must satisfy regular expression pattern: {_shown(pattern.pattern)}"
         rules.append((lambda value: pattern.fullmatch(value) is not None, text))
     if allowed := getattr(shape, "enum", None):
         choices = frozenset(allowed)
@@ -174,6 +176,18 @@ def _compiled(pattern: str | None) -> re.Pattern[str] | None:
         return re.compile(pattern) if pattern else None
     except re.error:
         return None
+
+
+def _shown(pattern: str) -> str:
+    """Recorded from AWS: without the brackets that newer models put around `(...)|(...)`."""
+    if not (pattern.startswith("((") and pattern.endswith("))")):
+        return pattern
+    depth = 0
+    for at, letter in enumerate(pattern):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0:  # where the first bracket is closed
+            return pattern[1:-1] if at == len(pattern) - 1 else pattern
+    return pattern
 
 
 def _simple(rules: list[Rule]) -> Check | None:
@@ -189,13 +203,13 @@ def _simple(rules: list[Rule]) -> Check | None:
 
 
 def _every(
-    rules: list[Rule], parts: Callable[[Any], Collection[Any]], what: str, *, nullable: bool = True
+    rules: list[Rule], parts: Callable[[Any], Collection[Any]], what: str, *, null_rule: bool = True
 ) -> Check | None:
     """One problem for the whole collection if any of its parts breaks a rule, naming all rules.
 
-    nullable: parts may come as null, which is a rule of its own. Keys of a map can't.
+    null_rule: parts must not be null, and AWS says so.
     """
-    text = f"{what}: [{', '.join([text for _, text in rules] + [_NOT_NULL] * nullable)}]"
+    text = f"{what}: [{', '.join([text for _, text in rules] + [_NOT_NULL] * null_rule)}]"
 
     def check(value: Any, path: str, problems: list[str]) -> None:
         if any(part is None or not all(holds(part) for holds, _ in rules) for part in parts(value)):

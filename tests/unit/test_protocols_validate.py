@@ -62,6 +62,20 @@ def test_good_input_passes() -> None:
             "[Member must satisfy regular expression pattern: [a-zA-Z]([a-zA-Z0-9_])+]",
         ),
         (
+            {"VpcConfig": {"SubnetIds": ["s"]}},
+            "Value '[s]' at 'vpcConfig.subnetIds' failed to satisfy constraint: Member must satisfy constraint: ["
+            "Member must have length less than or equal to 1024, Member must have length greater than or equal to 0, "
+            "Member must satisfy regular expression pattern: subnet-[0-9a-z]*]",
+        ),
+        (
+            {"Layers": ["l"]},
+            "Value '[l]' at 'layers' failed to satisfy constraint: Member must satisfy constraint: [Member must have "
+            "length less than or equal to 2048, Member must have length greater than or equal to 1, Member must "
+            "satisfy regular expression pattern: (arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-"
+            "[a-z]+-\\d{1}:\\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+), "
+            "Member must not be null]",
+        ),
+        (
             {"EphemeralStorage": {"Size": 1}},
             "Value '1' at 'ephemeralStorage.size' failed to satisfy constraint: Member must have value greater than "
             "or equal to 512",
