@@ -86,6 +86,7 @@ class Functions:
             resumed=resumed,
             tail=given.get("LogType") == "Tail",
             client_context=_client_context(given.get("ClientContext")),
+            compact=True,
         )
         return _answer(called, with_log=given.get("LogType") == "Tail")
 
@@ -98,6 +99,7 @@ class Functions:
         resumed: bool,
         tail: bool = False,
         client_context: str = "",
+        compact: bool = False,
     ) -> Called:
         version = await self._version(task, ref)
         request_id = str(uuid.uuid4())
@@ -114,7 +116,7 @@ class Functions:
         )
         result = await self._run(task, version, invocation, resumed=resumed)
         if result.outcome is Outcome.FUNCTION_ERROR:
-            raise function_error(result.payload)
+            raise function_error(result.payload, compact=compact)
         if result.outcome is not Outcome.OK:
             raise _platform_error(result)
         return Called(result.payload, result.executed_version or version.version, result.log_tail, request_id)
@@ -186,8 +188,11 @@ class Functions:
         return record.version
 
 
-def function_error(payload: bytes) -> TaskError:
-    """A function that raised, timed out or died: its own error type, and its error document as the cause."""
+def function_error(payload: bytes, *, compact: bool = False) -> TaskError:
+    """A function that raised, timed out or died: its own error type, and its error document as the cause.
+
+    compact: without the runtime's blanks, as `lambda:invoke` shows it; a function's ARN as Resource keeps them.
+    """
     text = payload.decode("utf-8", "replace")
     try:
         document = orjson.loads(payload)
@@ -199,7 +204,7 @@ def function_error(payload: bytes) -> TaskError:
             "Lambda.Unknown",
             "The cause could not be determined because Lambda did not return an error type. Returned payload: " + text,
         )
-    return TaskError(str(kind), text)
+    return TaskError(str(kind), orjson.dumps(document).decode() if compact else text)
 
 
 def _platform_error(result: InvocationResult) -> TaskError:
