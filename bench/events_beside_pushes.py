@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -20,22 +19,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-import uvloop
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench import environment  # noqa: E402
 from bench.bare_pipe.runtime import chosen  # noqa: E402
+from bench.command import execute, say  # noqa: E402
 from bench.cpu import SANDBOX, cpu_seconds  # noqa: E402
 from bench.hearth_platform import Platform  # noqa: E402
 from bench.load import Load, Request, run_load  # noqa: E402
 from bench.measure import PAYLOADS  # noqa: E402
-from bench.say import say  # noqa: E402
 from bench.stack import start_platform, start_servers  # noqa: E402
-from hearth.embedded.process import StartFailed  # noqa: E402
-from hearth.embedded.stackfile import AlreadyRunning  # noqa: E402
-from hearth.settings import BadSettings  # noqa: E402
 from workers.runtimes import installed  # noqa: E402
 
 FUNCTION = ROOT / "bench" / "function" / "app.py"
@@ -180,24 +174,5 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-async def until_interrupted(options: argparse.Namespace) -> int:
-    """SIGTERM ends a run as Ctrl-C does: everything that was started is stopped first."""
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await run(options)
-
-
-def main() -> int:
-    try:
-        return uvloop.run(until_interrupted(parsed()))
-    except (AlreadyRunning, BadSettings, StartFailed) as exc:
-        say(str(exc))
-        return 1
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        say("stopped")
-        return 130
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(execute(run, parsed()))

@@ -9,9 +9,7 @@ the round: what else the machine does then hits all. Everything it starts is pri
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -20,8 +18,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import uvloop
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -29,15 +25,13 @@ from bench import environment, event_rate, report  # noqa: E402
 from bench.bare_pipe.pipe import BarePipe  # noqa: E402
 from bench.bare_pipe.runtime import chosen, plain_command  # noqa: E402
 from bench.celery_rpc import peer as celery_rpc  # noqa: E402
+from bench.command import execute, say  # noqa: E402
 from bench.event_rate import EventFigures  # noqa: E402
 from bench.hearth_platform import Platform  # noqa: E402
 from bench.measure import Bench, function_name  # noqa: E402
 from bench.report import HEARTH, ColdStarts, Measured  # noqa: E402
-from bench.say import say  # noqa: E402
 from bench.stack import LOG, start_platform, start_servers  # noqa: E402
-from hearth.embedded.process import StartFailed  # noqa: E402
-from hearth.embedded.stackfile import AlreadyRunning  # noqa: E402
-from hearth.settings import BadSettings, Settings  # noqa: E402
+from hearth.settings import Settings  # noqa: E402
 from workers.runtimes import Runtime, installed  # noqa: E402
 
 RESULTS = ROOT / "bench" / "results"
@@ -133,14 +127,6 @@ def publish(
     say(f"written: {path}.json and .md; log: {LOG}")
 
 
-async def until_interrupted(options: argparse.Namespace) -> int:
-    """SIGTERM ends a run as Ctrl-C does: everything that was started is stopped first."""
-    task = asyncio.current_task()
-    assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await run(options)
-
-
 def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="rounds of all targets and concurrencies (5)")
@@ -156,16 +142,5 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def main() -> int:
-    try:
-        return uvloop.run(until_interrupted(parsed()))
-    except (AlreadyRunning, BadSettings, StartFailed) as exc:
-        say(str(exc))
-        return 1
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        say("stopped")
-        return 130
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(execute(run, parsed()))

@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.command import say
 from bench.hearth_platform import Platform
-from bench.say import say
 from hearth.embedded.process import OnLine
 from hearth.embedded.servers import Servers
 from hearth.embedded.stackfile import StackFile

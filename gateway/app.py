@@ -98,7 +98,7 @@ class Gateway:
 
     async def _connect(self, opened: contextlib.AsyncExitStack) -> Backends:
         async for attempt in AsyncRetrying(
-            wait=wait_exponential_jitter(initial=0.05, max=2.0, jitter=0.1),
+            wait=wait_exponential_jitter(multiplier=0.05, max=2.0, jitter=0.1),
             retry=retry_if_exception_type((HearthError, OSError)),
             before_sleep=lambda state: log.warning(
                 "backends not connected",

@@ -7,7 +7,8 @@ import ctypes
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 import uvloop
 
@@ -35,6 +36,26 @@ def run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(main))
+
+
+async def until_drained(life: Coroutine[Any, Any, None], stopping: asyncio.Event, *, drain_s: float, left: str) -> None:
+    """Await a service's life, which ends by itself after `stopping`; cut it off when that takes longer than drain_s.
+
+    left: what becomes of what it has not finished, for the log. Raises what the life raises.
+    """
+    living = asyncio.ensure_future(life)
+    stop = asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait({living, stop}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({living}, timeout=drain_s)
+        if not done:
+            log.warning("drain time over: %s", left, extra={"action": "drain_over"})
+    finally:
+        stop.cancel()
+        living.cancel()
+        await asyncio.wait({living})
+    if not living.cancelled():
+        living.result()
 
 
 async def _run(main: Callable[[asyncio.Event], Awaitable[None]]) -> None:

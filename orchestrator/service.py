@@ -199,43 +199,22 @@ class Orchestrator:
 async def orchestrate(settings: Settings, stopping: asyncio.Event) -> None:
     """Connect, serve until `stopping`, drain for drain_seconds, close."""
     stores = Stores.connect(settings)
-    broker = await _connected(settings, stopping)
+    assert settings.broker_url is not None, "resolved by hearth.cli"
+    broker = await Broker.connect_patiently(settings.broker_url, "orchestrator", stopping)
     if broker is None:
         return
     try:
         secret = await platform_secret(settings, stores)
         aws = AwsClients(settings, secret)
-        orchestrator = asyncio.ensure_future(
-            Orchestrator(Backends(settings, secret, stores, broker, aws)).run(stopping)
-        )
-        stop = asyncio.ensure_future(stopping.wait())
-        await asyncio.wait({orchestrator, stop}, return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        done, _ = await asyncio.wait({orchestrator}, timeout=settings.drain_seconds)
-        if not done:
-            log.warning("drain time over; others carry on what runs", extra={"action": "drain_over"})
-            orchestrator.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await orchestrator
+        life = Orchestrator(Backends(settings, secret, stores, broker, aws)).run(stopping)
+        drain_s = settings.drain_seconds
+        await service.until_drained(life, stopping, drain_s=drain_s, left="others carry on what runs")
         aws.close()
     finally:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_S):
                 await broker.close()
                 await stores.close()
-
-
-async def _connected(settings: Settings, stopping: asyncio.Event) -> Broker | None:
-    """However long the broker takes to come; None: stopped before."""
-    assert settings.broker_url is not None, "resolved by hearth.cli"
-    while not stopping.is_set():
-        try:
-            return await Broker.connect(settings.broker_url, name="orchestrator")
-        except Unavailable as exc:
-            log.warning("broker not connected", extra={"action": "not_connected", "error": str(exc)})
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), _RETRY_S)
-    return None
 
 
 def main(settings: Settings) -> None:

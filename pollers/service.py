@@ -17,7 +17,7 @@ from hearth import service
 from hearth.broker.connection import Broker
 from hearth.broker.event_messages import EventPublisher
 from hearth.broker.invoker import BrokerInvoker
-from hearth.errors import HearthError, Unavailable
+from hearth.errors import HearthError
 from hearth.log import configure
 from hearth.settings import Settings
 from hearth.store import Stores, events, keys, leases
@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 #: a stopping poller's own clean-up
 _CLOSE_S = 5.0
 _QUIESCE_S = 3.0
-_RETRY_S = 1.0
 
 
 class Poller:
@@ -123,38 +122,19 @@ class Poller:
 async def poll(settings: Settings, stopping: asyncio.Event) -> None:
     """Connect, serve until `stopping`, drain for drain_seconds, close."""
     stores = Stores.connect(settings)
-    broker = await _connected(settings, stopping)
+    assert settings.broker_url is not None, "resolved by hearth.cli"
+    broker = await Broker.connect_patiently(settings.broker_url, "poller", stopping)
     if broker is None:
         return
     try:
-        poller = asyncio.ensure_future(Poller(settings, broker, stores).run(stopping))
-        stop = asyncio.ensure_future(stopping.wait())
-        await asyncio.wait({poller, stop}, return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        done, _ = await asyncio.wait({poller}, timeout=settings.drain_seconds)
-        if not done:
-            log.warning("drain time over; what runs is tried again", extra={"action": "drain_over"})
-            poller.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await poller
+        life = Poller(settings, broker, stores).run(stopping)
+        drain_s = settings.drain_seconds
+        await service.until_drained(life, stopping, drain_s=drain_s, left="what runs is tried again")
     finally:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_S):
                 await broker.close()
                 await stores.close()
-
-
-async def _connected(settings: Settings, stopping: asyncio.Event) -> Broker | None:
-    """However long the broker takes to come; None: stopped before."""
-    assert settings.broker_url is not None, "resolved by hearth.cli"
-    while not stopping.is_set():
-        try:
-            return await Broker.connect(settings.broker_url, name="poller")
-        except Unavailable as exc:
-            log.warning("broker not connected", extra={"action": "not_connected", "error": str(exc)})
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), _RETRY_S)
-    return None
 
 
 def main(settings: Settings) -> None:

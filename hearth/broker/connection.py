@@ -33,6 +33,7 @@ CALL_TIMEOUT_S = 10.0
 HEARTBEAT_S = 10
 #: how often a channel that the broker closed is opened anew
 MEND_PAUSE_S = 0.5
+_AWAIT_BROKER_S = 1.0
 
 OnDelivery = Callable[[PikaChannel, Any, pika.BasicProperties, bytes], None]
 
@@ -280,6 +281,18 @@ class Broker:
         broker._keeper = asyncio.create_task(broker._keep(), name=f"broker-{name}")
         return broker
 
+    @classmethod
+    async def connect_patiently(cls, url: str, name: str, stopping: asyncio.Event) -> Broker | None:
+        """However long the broker takes to come; None: `stopping` came first."""
+        while not stopping.is_set():
+            try:
+                return await cls.connect(url, name=name)
+            except Unavailable as exc:
+                log.warning("broker not connected", extra={"action": "not_connected", "error": str(exc)})
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), _AWAIT_BROKER_S)
+        return None
+
     @property
     def alive(self) -> bool:
         return self._connection is not None and self._connection.is_open
@@ -391,7 +404,7 @@ class Broker:
             log.warning("broker connection lost", extra={"action": "broker_lost", "reason": reason})
             self._node = (self._node + 1) % len(self._nodes)
             async for attempt in AsyncRetrying(
-                wait=wait_exponential_jitter(initial=0.05, max=2.0, jitter=0.1),
+                wait=wait_exponential_jitter(multiplier=0.05, max=2.0, jitter=0.1),
                 retry=retry_if_exception_type(HearthError),
             ):
                 with attempt:
