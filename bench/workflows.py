@@ -14,6 +14,7 @@ import math
 import shutil
 import signal
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Sequence
@@ -164,19 +165,16 @@ async def fsyncs(pid: int, standard: Standard, machine: str, concurrency: int, c
     """Of the durable store while `count` executions run; None: strace isn't there."""
     if shutil.which("strace") is None:
         return None
-    tracing = await asyncio.create_subprocess_exec(
-        *("strace", "-f", "-e", "trace=fdatasync,fsync", "-o", "/dev/stdout", "-p", str(pid)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    assert tracing.stdout is not None
-    reading = asyncio.create_task(tracing.stdout.read())
-    await asyncio.sleep(0.5)
-    await standard.measure(machine, concurrency, 0, count)
-    tracing.send_signal(signal.SIGINT)
-    await tracing.wait()
-    lines = (await reading).splitlines()
-    return sum(b"sync(" in line for line in lines)
+    with tempfile.NamedTemporaryFile() as calls:
+        tracing = await asyncio.create_subprocess_exec(
+            *("strace", "-f", "-e", "trace=fdatasync,fsync", "-o", calls.name, "-p", str(pid)),
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        await asyncio.sleep(0.5)
+        await standard.measure(machine, concurrency, 0, count)
+        tracing.send_signal(signal.SIGINT)
+        await tracing.wait()
+        return sum(b"sync(" in line for line in calls)
 
 
 def figures(case: Case, kind: str, concurrency: int, latencies_ms: Sequence[float], seconds: float) -> Figures:
