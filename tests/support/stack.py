@@ -101,6 +101,11 @@ class PlatformStack:
         os.kill(pid, signal.SIGKILL)
         return pid
 
+    def revive(self, name: str, alias: str = "") -> None:
+        """Start a service that was killed once more."""
+        self._processes[alias or name].wait()
+        self.start(name, alias)
+
     def wait_ready(self) -> None:
         """Until /health answers 200; raises TimeoutError with the ends of the logs."""
         until = time.monotonic() + _START_S
