@@ -38,6 +38,11 @@ class PlatformClock:
             real = self._anchor_ms + int((real - self._anchor_ms) * self._scale)
         return real + self._advanced_ms
 
+    @property
+    def advanced_ms(self) -> int:
+        """How far it was put forward."""
+        return self._advanced_ms
+
     def real_s_until(self, at_ms: float) -> float:
         """Real seconds until the platform's clock shows `at_ms`; 0 if it is past."""
         return max(0.0, (at_ms - self.now_ms()) / 1000 / self._scale)

@@ -11,6 +11,7 @@ import typer
 from hearth.cli import (
     alive,
     bill,
+    clock,
     config,
     doctor,
     events,
@@ -21,6 +22,7 @@ from hearth.cli import (
     runtimes,
     serve,
     worker,
+    workflows,
 )
 
 app = typer.Typer(
@@ -58,6 +60,8 @@ for panel, commands in _COMMANDS.items():
         app.command(rich_help_panel=panel)(command)
 app.command("list", rich_help_panel="Functions")(function.list_functions)
 app.add_typer(layers.app, name="layers", rich_help_panel="Functions")
+app.add_typer(workflows.app, name="workflows", rich_help_panel="Workflows")
+app.add_typer(clock.app, name="clock", rich_help_panel="Workflows")
 app.add_typer(runtimes.app, name="runtimes", rich_help_panel="The platform")
 app.add_typer(identities.keys, name="keys", rich_help_panel="The platform")
 app.add_typer(identities.roles, name="roles", rich_help_panel="The platform")

@@ -1,0 +1,75 @@
+"""`hearth workflows` and `hearth clock` as users run them, against the whole platform."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+from tests.support.command import hearth
+from tests.support.stack import PlatformStack
+
+YAML = """
+StartAt: Greet
+States:
+  Greet: {Type: Pass, Parameters: {greeting.$: "States.Format('hello {}', $.name)"}, Next: Done}
+  Done: {Type: Succeed}
+"""
+
+
+def run(stack: PlatformStack, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return hearth("workflows", *arguments, env=stack.environ())
+
+
+def test_definition_is_deployed_started_looked_at_and_played_again(stack: PlatformStack, tmp_path: Path) -> None:
+    name = f"greet-{uuid.uuid4().hex[:8]}"
+    file = tmp_path / f"{name}.yaml"
+    file.write_text(YAML)
+    deployed = run(stack, "deploy", str(file))
+    assert deployed.returncode == 0, deployed.stderr
+    started = run(stack, "start", name, '{"name": "you"}', "--wait")
+    assert json.loads(started.stdout) == {"greeting": "hello you"}
+    assert "Greet" in started.stderr
+    (listed,) = json.loads(run(stack, "list", name, "--json").stdout)
+    history = run(stack, "history", listed["executionArn"])
+    assert "PassStateExited" in history.stdout
+    played = run(stack, "replay", listed["executionArn"])
+    assert played.returncode == 0, played.stderr
+    file.write_text(YAML.replace("hello", "good day"))
+    other = run(stack, "replay", listed["executionArn"], "--definition", str(file))
+    assert other.returncode == 1
+    assert "good day you" in other.stdout
+    drawn = tmp_path / "graph.svg"
+    assert run(stack, "graph", str(file), "--svg", str(drawn)).returncode == 0
+    assert drawn.read_text().startswith("<svg")
+    assert "Greet" in run(stack, "graph", name).stdout
+
+
+def test_broken_definition_is_told_with_line_and_column(stack: PlatformStack, tmp_path: Path) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_text(YAML.replace("Next: Done", "Next: Gone"))
+    answer = run(stack, "deploy", str(file))
+    assert answer.returncode == 2
+    assert "broken.yaml:4:" in answer.stderr
+    assert "Gone" in answer.stderr
+
+
+def test_a_years_wait_is_over_when_the_clock_is_advanced(stack: PlatformStack) -> None:
+    states = stack.client("stepfunctions")
+    wait = {"Type": "Wait", "Seconds": 300 * 86_400, "End": True}
+    made = states.create_state_machine(
+        name=f"wait-{uuid.uuid4().hex[:8]}",
+        definition=json.dumps({"StartAt": "W", "States": {"W": wait}}),
+        roleArn="arn:aws:iam::000000000000:role/test",
+    )
+    execution = states.start_execution(stateMachineArn=made["stateMachineArn"])["executionArn"]
+    advanced = hearth("clock", "advance", "301d", "--json", env=stack.environ() | stack.servers.environ())
+    assert json.loads(advanced.stdout)["advanced_ms"] >= 301 * 86_400_000
+    until = time.monotonic() + 30
+    while (found := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert found["status"] == "SUCCEEDED"
+    assert (found["stopDate"] - found["startDate"]).days >= 300
