@@ -42,6 +42,7 @@ from orchestrator.integrations.states import States
 from orchestrator.logs import ExecutionLogs
 from orchestrator.orders import AWS_SDK
 from orchestrator.perform import Performer
+from orchestrator.retention import Retention
 from orchestrator.shard import Shard, Tools
 
 log = logging.getLogger(__name__)
@@ -94,10 +95,13 @@ class Orchestrator:
             server = WorkflowServer(self._backends.broker, tasks, express.answer, express.run)
             await server.start()
             reading = tasks.create_task(self._read(store), name="inboxes")
+            retention = Retention(table, clock, self._settings.workflow_retention_days)
+            keepers.append(tasks.create_task(retention.run(), name="retention"))
             log.info("orchestrator ready", extra={"action": "orchestrator_ready", "orchestrator": self.id})
             while not stopping.is_set():
                 try:
                     await self._rebalance(tasks, tools, shards)
+                    retention.ours = 0 in self._held
                 except HearthError as exc:
                     log.warning("leases not renewed", extra={"action": "leases_not_renewed", "error": str(exc)})
                 with contextlib.suppress(TimeoutError):

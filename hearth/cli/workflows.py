@@ -106,6 +106,7 @@ def list_machines(
     Example: hearth workflows list order
     """
     with _client() as client:
+        columns: tuple[str, ...]
         if machine is None:
             found, columns = client.machines(), ("name", "type", "creationDate")
         else:

@@ -203,6 +203,28 @@ class ExecutionTable:
             await self._call(pipeline.execute())
         return len(arns)
 
+    # --- forgetting -------------------------------------------------------------------------------------------
+    async def closed_before(self, at_ms: int, limit: int) -> list[str]:
+        """ARNs of executions that ended before then, those that ended first first."""
+        found = await self._call(
+            self._state.redis.zrangebyscore(keys.WORKFLOWS_CLOSED, "-inf", at_ms, start=0, num=limit)
+        )
+        return [arn.decode() for arn in found]
+
+    async def forget(self, arn: str) -> bool:
+        """Remove a closed execution, its history and its map runs; False: it was redriven meanwhile."""
+        stored = await self.get(arn)
+        runs = [run for run, _ in await self.map_runs(arn)]
+        doomed = [keys.history(arn), keys.workflow_state(arn), keys.map_runs(arn), *map(keys.map_run, runs)]
+        lists: list[str] = []
+        status = ""
+        if stored is not None:
+            status = stored.outcome.status.value
+            for owner in stored.execution.lists:
+                lists += [keys.executions(owner), keys.executions(owner, status)]
+        names = [keys.execution(arn), keys.WORKFLOWS_CLOSED, *doomed, *lists]
+        return bool(await self._state.run("execution_forget", keys=names, args=[arn, status, len(doomed)]))
+
     # --- map runs ---------------------------------------------------------------------------------------------
     async def map_run(self, arn: str) -> dict[str, str] | None:
         found = await self._call(self._state.redis.hgetall(keys.map_run(arn)))

@@ -8,6 +8,9 @@ import time
 import uuid
 from pathlib import Path
 
+import pytest
+from botocore.exceptions import ClientError
+
 from tests.support.command import hearth
 from tests.support.stack import PlatformStack
 
@@ -56,7 +59,7 @@ def test_broken_definition_is_told_with_line_and_column(stack: PlatformStack, tm
     assert "Gone" in answer.stderr
 
 
-def test_a_years_wait_is_over_when_the_clock_is_advanced(stack: PlatformStack) -> None:
+def test_long_wait_is_over_and_forgotten_as_the_clock_is_advanced(stack: PlatformStack) -> None:
     states = stack.client("stepfunctions")
     wait = {"Type": "Wait", "Seconds": 300 * 86_400, "End": True}
     made = states.create_state_machine(
@@ -73,3 +76,11 @@ def test_a_years_wait_is_over_when_the_clock_is_advanced(stack: PlatformStack) -
         time.sleep(0.05)
     assert found["status"] == "SUCCEEDED"
     assert (found["stopDate"] - found["startDate"]).days >= 300
+
+    # ninety days later nothing of it is left
+    hearth("clock", "advance", "91d", env=stack.environ() | stack.servers.environ())
+    while states.list_executions(stateMachineArn=made["stateMachineArn"])["executions"]:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    with pytest.raises(ClientError, match="ExecutionDoesNotExist"):
+        states.describe_execution(executionArn=execution)
