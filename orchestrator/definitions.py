@@ -27,6 +27,10 @@ class Definitions:
         self._kept.move_to_end(key)
         return known
 
+    def known(self, key: str) -> tuple[Snapshot, Definition] | None:
+        """What is kept under that key."""
+        return self._kept.get(key)
+
     def keep(self, key: str, snapshot: Snapshot) -> tuple[Snapshot, Definition]:
         known = self._kept.get(key)
         if known is None:

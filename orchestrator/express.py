@@ -90,9 +90,11 @@ class Express:
         return {name: value for name, value in answer.items() if value is not None}
 
     def _execution(self, body: dict[str, Any]) -> ExpressExecution:
-        snapshot = Snapshot(**body["snapshot"])
-        key = snapshot.key()
-        _, definition = self._definitions.keep(key, snapshot)
+        key = body["snapshot_key"]
+        known = self._definitions.known(key)
+        if known is None:
+            known = self._definitions.keep(key, Snapshot(**body["snapshot"]))
+        snapshot, definition = known
         execution = Execution(
             arn=body["arn"],
             machine_arn=snapshot.machine_arn,

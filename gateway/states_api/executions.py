@@ -33,6 +33,8 @@ class Target:
     """What a start names: the machine as it is executed, and through which version and alias."""
 
     machine: StateMachine
+    #: names this content of the machine: its revision, or its version
+    mark: str
     version_arn: str = ""
     alias_arn: str = ""
 
@@ -44,21 +46,21 @@ async def start_execution(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     if target.machine.type == "EXPRESS":
         return await _accept_express(call, target, name, text, given.get("traceHeader", ""))
     machine, now = target.machine, call.backends.clock.now_ms()
-    snapshot = Snapshot.of(machine, machine)
+    kept = _snapshot(target)
     execution = Execution(
         arn=execution_arn(machine.region, machine.account, machine.name, name),
         machine_arn=machine.arn,
         name=name,
         input=text,
         started_at_ms=now,
-        snapshot=snapshot.key(),
+        snapshot=kept.key,
         version_arn=target.version_arn,
         alias_arn=target.alias_arn,
         trace_header=given.get("traceHeader", ""),
     )
     try:
         started = await call.backends.executions.start(
-            execution, snapshot, max_open=call.backends.settings.workflow_open_limit
+            execution, kept.snapshot, max_open=call.backends.settings.workflow_open_limit
         )
     except TooManyOpen as exc:
         raise ApiError("ExecutionLimitExceeded", 400, "The maximum number of running executions is reached.") from exc
@@ -193,11 +195,12 @@ async def _owner(call: Call, given: dict[str, Any]) -> str:
 async def _target(call: Call, text: str) -> Target:
     """The machine, version or alias that is to be executed."""
     arn = workflow_arn(text, "stateMachine")
-    machine = (await existing(call, arn)).machine
+    read = await existing(call, arn)
+    machine = read.machine
     if machine.status == "DELETING":
         raise ApiError("StateMachineDeleting", 400, f"State machine is being deleted: '{machine.arn}'")
     if not arn.rest:
-        return Target(machine)
+        return Target(machine, read.revision)
     alias_arn = ""
     if not arn.rest.isdecimal():
         alias = await call.backends.machines.alias(arn.account, arn.region, arn.name, arn.rest)
@@ -210,17 +213,42 @@ async def _target(call: Call, text: str) -> Target:
     version = await version_of(call, arn)
     if version is None:
         raise no_machine(text)
-    return Target(as_published(machine, version), str(arn), alias_arn)
+    return Target(as_published(machine, version), f"{arn} {version.created_at_ms}", str(arn), alias_arn)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    snapshot: Snapshot
+    content: bytes
+    key: str
+
+
+_kept: dict[str, _Kept] = {}
+#: machines' snapshots that a process keeps ready
+_MOST_KEPT = 256
+
+
+def _snapshot(target: Target) -> _Kept:
+    """What the machine's executions keep of it."""
+    kept = _kept.get(target.mark)
+    if kept is None:
+        snapshot = Snapshot.of(target.machine, target.machine)
+        content = snapshot.to_json()
+        if len(_kept) >= _MOST_KEPT:
+            _kept.clear()
+        kept = _kept[target.mark] = _Kept(snapshot, content, Snapshot.key_of(content))
+    return kept
 
 
 def _express(call: Call, target: Target, name: str, text: str, trace: str) -> dict[str, Any]:
     """An Express execution as it goes to an orchestrator."""
-    machine = target.machine
+    machine, kept = target.machine, _snapshot(target)
     return {
         "arn": express_arn(machine.region, machine.account, machine.name, name, str(uuid.uuid4())),
         "name": name,
         "input": text,
-        "snapshot": orjson.loads(Snapshot.of(machine, machine).to_json()),
+        "snapshot": orjson.Fragment(kept.content),
+        "snapshot_key": kept.key,
         "version_arn": target.version_arn,
         "alias_arn": target.alias_arn,
         "trace_header": trace,

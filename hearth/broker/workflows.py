@@ -21,7 +21,7 @@ from pika.exceptions import AMQPError
 
 from hearth.broker.connection import Broker, Channel
 from hearth.broker.topology import durable_arguments
-from hearth.clock import Deadline
+from hearth.clock import Deadline, now_ms
 from hearth.errors import ApiError, HearthError, InvocationTimedOut, Unavailable
 
 log = logging.getLogger(__name__)
@@ -34,10 +34,15 @@ MAX_WAITING = 100_000
 #: of both queues, how many an orchestrator works on at once
 PREFETCH = 256
 _PERSISTENT = 2
+#: header of a call: epoch ms after which its caller has given up. (The property `expiration` would cost each call the
+#: fast encoding of hearth.broker.wire.)
+UNTIL = "until"
+#: of a call that nobody takes
+_CALL_TTL_MS = 600_000
 
 
 async def _declare(channel: Channel) -> None:
-    await channel.declare_queue(CALLS, {"x-expires": 3_600_000})
+    await channel.declare_queue(CALLS, {"x-message-ttl": _CALL_TTL_MS, "x-expires": 3_600_000})
     bounds = {"x-max-length": MAX_WAITING, "x-overflow": "reject-publish"}
     await channel.declare_queue(EXPRESS, durable_arguments(channel, bounds))
 
@@ -89,7 +94,7 @@ class WorkflowCalls:
             type=operation,
             correlation_id=name,
             reply_to=REPLY_TO,
-            expiration=str(max(1, int(deadline.remaining_s * 1000))),
+            headers={UNTIL: deadline.epoch_ms()},
         )
         try:
             channel.raw.basic_publish("", CALLS, orjson.dumps(body), properties)
@@ -172,6 +177,10 @@ class WorkflowServer:
         task.add_done_callback(self._busy.discard)
 
     async def _call(self, channel: PikaChannel, method: Any, properties: BasicProperties, body: bytes) -> None:
+        if (properties.headers or {}).get(UNTIL, 0) < now_ms():
+            if channel.is_open:
+                channel.basic_ack(method.delivery_tag)
+            return
         if method.redelivered:  # who ran it died: StartSyncExecution is at-most-once
             reply: dict[str, Any] = {"error": {"code": "InternalServerError", "status": 500, "message": "It was lost."}}
         else:

@@ -66,7 +66,12 @@ class Snapshot:
 
     def key(self) -> str:
         """Its name in the store: a digest of its content."""
-        return hashlib.sha256(self.to_json()).hexdigest()[:32]
+        return self.key_of(self.to_json())
+
+    @staticmethod
+    def key_of(content: bytes) -> str:
+        """content: the snapshot's JSON."""
+        return hashlib.sha256(content).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)

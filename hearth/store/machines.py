@@ -18,6 +18,9 @@ from hearth.model.state_machine import Activity, MachineAlias, MachineVersion, S
 from hearth.store import keys
 from hearth.store.client import Store
 
+#: records that a process keeps parsed; a definition may have a megabyte
+_KEPT = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Read:
@@ -45,11 +48,24 @@ class Change:
 class MachineTable:
     def __init__(self, state: Store) -> None:
         self._state = state
+        #: revision -> the record as it was then, which does not change
+        self._parsed: dict[bytes, Read] = {}
 
     async def get(self, account: str, region: str, name: str) -> Read | None:
-        redis = self._state.redis
-        found = await self._call(redis.hmget(keys.machine(account, region, name), ["revision", "record"]))
-        return None if found[0] is None else Read(StateMachine.from_json(found[1]), found[0].decode())
+        redis, key = self._state.redis, keys.machine(account, region, name)
+        revision = await self._call(redis.hget(key, "revision"))
+        if revision is None:
+            return None
+        if (known := self._parsed.get(revision)) is not None:
+            return known
+        found = await self._call(redis.hmget(key, ["revision", "record"]))
+        if found[0] is None:
+            return None
+        read = Read(StateMachine.from_json(found[1]), found[0].decode())
+        if len(self._parsed) >= _KEPT:
+            self._parsed.clear()
+        self._parsed[found[0]] = read
+        return read
 
     async def write(self, change: Change, *, read: Read | None) -> bool:
         """False: another write came first. read None: it must not exist yet."""
