@@ -59,8 +59,8 @@ def resource_of(call: Call, service: str, given: dict[str, Any]) -> str:
 
 
 def of_another_account(caller: Caller, given: dict[str, Any]) -> bool:
-    """Whether a call is about a function or a layer of another account."""
-    name = given.get("FunctionName") or given.get("LayerName")
+    """Whether a call is about a function of another account. Those of layers are judged where layers are."""
+    name = given.get("FunctionName")
     if not isinstance(name, str) or ":" not in name:
         return False
     match = _ACCOUNT.match(name)

@@ -9,7 +9,7 @@ import dataclasses
 
 from gateway.call import Call
 from gateway.lambda_api.code_package import MAX_UNZIPPED_BYTES
-from gateway.lambda_api.layer_policies import check_usable
+from gateway.lambda_api.layer_access import check_usable
 from gateway.lambda_api.layers import layer_ref
 from hearth.arn import layer_arn
 from hearth.errors import InvalidParameterValue

@@ -1,4 +1,4 @@
-"""AddLayerVersionPermission, GetLayerVersionPolicy, RemoveLayerVersionPermission; who else may use a layer version.
+"""AddLayerVersionPermission, GetLayerVersionPolicy, RemoveLayerVersionPermission.
 
 Source: Lambda API reference, AddLayerVersionPermission; statements, messages and their order as recorded from AWS.
 """
@@ -11,12 +11,10 @@ from typing import Any
 import orjson
 
 from gateway.call import Call
+from gateway.lambda_api.layer_access import document_of
 from gateway.lambda_api.layers import LayerRef, layer_ref
 from hearth.errors import AccessDenied, PreconditionFailed, ResourceConflict, ResourceNotFound
 from hearth.model.layer import LayerVersion
-from hearth.policies import Access, Principal, Verdict, decide
-
-_ACTION = "lambda:GetLayerVersion"
 
 
 async def add_layer_version_permission(call: Call, given: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +49,7 @@ async def get_layer_version_policy(call: Call, given: dict[str, Any]) -> dict[st
     if raw is None:
         raise ResourceNotFound("No policy is associated with the given resource.")
     policy = orjson.loads(raw)
-    return {"Policy": orjson.dumps(_document(policy)).decode(), "RevisionId": policy["revision_id"]}
+    return {"Policy": orjson.dumps(document_of(policy)).decode(), "RevisionId": policy["revision_id"]}
 
 
 async def remove_layer_version_permission(call: Call, given: dict[str, Any]) -> dict[str, Any]:
@@ -67,23 +65,6 @@ async def remove_layer_version_permission(call: Call, given: dict[str, Any]) -> 
         new = orjson.dumps({"revision_id": str(uuid.uuid4()), "statements": left}) if left else None
         if await call.backends.layers.put_policy(layer, raw, new):
             return {}
-
-
-async def check_usable(call: Call, layer: LayerVersion) -> None:
-    """Raises AccessDenied unless the layer is the caller's own or its policy lets the caller's account have it."""
-    account = call.caller.account
-    if layer.account == account:
-        return
-    arn = LayerRef(layer.account, layer.region, layer.name, layer.number).arn
-    root = f"arn:aws:iam::{account}:root"
-    raw = await call.backends.layers.policy(layer)
-    access = Access(_ACTION, arn, Principal(account=account, arn=root))
-    documents = [_document(orjson.loads(raw))] if raw else []
-    if decide(documents, access, resource_based=True) is not Verdict.ALLOWED:
-        raise AccessDenied(
-            f"User: {root} is not authorized to perform: {_ACTION} on resource: {arn} because no resource-based "
-            f"policy allows the {_ACTION} action"
-        )
 
 
 def _own(call: Call, given: dict[str, Any]) -> LayerRef:
@@ -104,10 +85,6 @@ def _principal(given: str) -> Any:
     if given == "*":
         return given
     return {"AWS": f"arn:aws:iam::{given}:root" if given.isdigit() else given}
-
-
-def _document(policy: dict[str, Any]) -> dict[str, Any]:
-    return {"Version": "2012-10-17", "Id": "default", "Statement": policy["statements"]}
 
 
 def _check_revision(given: dict[str, Any], revision_id: str | None) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from gateway.call import Call
 from gateway.lambda_api.code_source import code_link, store_code
 from gateway.lambda_api.configuration import timestamp
+from gateway.lambda_api.layer_access import check_usable
 from gateway.lambda_api.paging import page_of
 from gateway.protocols.validate import detected, problem
 from hearth.arn import layer_arn
@@ -91,6 +92,8 @@ async def get_layer_version_by_arn(call: Call, given: dict[str, Any]) -> dict[st
 async def list_layer_versions(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     _check_filter(given)
     ref = layer_ref(call, given["LayerName"])
+    if ref.account != call.caller.account:
+        raise AccessDenied()
     versions = await call.backends.layers.versions(ref.account, ref.region, ref.name)
     suiting = [
         one for one in versions if one.suits(given.get("CompatibleRuntime"), given.get("CompatibleArchitecture"))
@@ -150,6 +153,7 @@ async def _found(call: Call, ref: LayerRef, number: int) -> LayerVersion:
     layer = await call.backends.layers.get(ref.account, ref.region, ref.name, number)
     if layer is None:
         raise ResourceNotFound("The resource you requested does not exist.")
+    await check_usable(call, layer)
     return layer
 
 

@@ -212,6 +212,7 @@ def test_policy_shares_a_layer_version_with_another_account(stack: PlatformStack
         "Layers": [f"{arn(name)}:1"],
     }
     assert refused(other.create_function, **using)["Code"] == "AccessDeniedException"
+    assert refused(other.get_layer_version_by_arn, Arn=f"{arn(name)}:1")["Code"] == "AccessDeniedException"
 
     shared = lambda_.add_layer_version_permission(
         **where, StatementId="s", Action="lambda:GetLayerVersion", Principal="000000000002"
@@ -228,6 +229,9 @@ def test_policy_shares_a_layer_version_with_another_account(stack: PlatformStack
     assert json.loads(policy["Policy"]) == {"Version": "2012-10-17", "Id": "default", "Statement": [statement]}
     assert policy["RevisionId"] == shared["RevisionId"]
     assert other.create_function(**using)["Layers"][0]["Arn"] == f"{arn(name)}:1"
+    assert other.get_layer_version_by_arn(Arn=f"{arn(name)}:1")["Version"] == 1
+    assert other.get_layer_version(LayerName=arn(name), VersionNumber=1)["Version"] == 1
+    assert refused(other.list_layer_versions, LayerName=arn(name))["Code"] == "AccessDeniedException"
 
     again = refused(
         lambda_.add_layer_version_permission,
