@@ -39,12 +39,36 @@ def begin(commit: Commit, execution: Execution, snapshot: Snapshot, effect: effe
     commit.add("HSET", run, *(item for pair in fields.items() for item in pair))
     commit.add("ZADD", keys.map_runs(execution.arn), now_ms, effect.map_run_arn)
     commit.add("SET", keys.snapshot(own.key()), own.to_json())
+    return _order(commit, execution, own, effect, effect.reader)
+
+
+def redrive(
+    commit: Commit, execution: Execution, snapshot: Snapshot, effect: effects.RedriveMapRun, now_ms: int
+) -> Order:
+    """It runs again, under the same ARN."""
+    run = keys.map_run(effect.map_run_arn)
+    arn = parse_workflow_arn(effect.map_run_arn)
+    assert arn is not None
+    commit.add("HSET", run, "status", "RUNNING", "redriven", now_ms)
+    commit.add("HDEL", run, "stopped")
+    commit.add("HINCRBY", run, "redrives", 1)
+    own = child_snapshot(snapshot, effect.state, arn.label, effect.execution_type)
+    return _order(commit, execution, own, effect, None)
+
+
+def _order(
+    commit: Commit,
+    execution: Execution,
+    own: Snapshot,
+    effect: effects.StartMapRun | effects.RedriveMapRun,
+    reader: dict[str, Any] | None,
+) -> Order:
     more = {
         "map_run": effect.map_run_arn,
         "machine": own.machine_arn,
         "type": effect.execution_type,
         "snapshot": own.key(),
-        "reader": effect.reader,
+        "reader": reader,
         "writer": None,
         "items": {},
     }
@@ -72,15 +96,31 @@ def start_child(commit: Commit, order: Order, effect: effects.StartChild, shards
         parent={"execution": order.execution, "task": str(order.task_id), "index": str(effect.index)},
         item_count=effect.item_count,
     )
-    commit.add("HSET", keys.execution(arn), "start", child.to_json(), "status", "RUNNING", "version", 0)
+    if effect.again:
+        _reopen(commit, child, now_ms)
+    else:
+        commit.add("HSET", keys.execution(arn), "start", child.to_json(), "status", "RUNNING", "version", 0)
     for owner in child.lists:
         commit.add("ZADD", keys.executions(owner), now_ms, arn)
         commit.add("ZADD", keys.executions(owner, Status.RUNNING), now_ms, arn)
     commit.add("INCR", keys.executions_open(machine.account, machine.region))
-    commit.message(shard_of(arn, shards), arn, orjson.dumps({"signal": "Start"}))
+    message = {"signal": "RedriveRequested" if effect.again else "Start"}
+    commit.message(shard_of(arn, shards), arn, orjson.dumps(message))
     if effect.item_count != 1:
         more["items"][str(effect.index)] = effect.item_count
-    _count(commit, order, {"running": 1, "total": 1}, effect.item_count)
+    _count(commit, order, {"running": 1} if effect.again else {"running": 1, "total": 1}, effect.item_count)
+
+
+def _reopen(commit: Commit, child: Execution, now_ms: int) -> None:
+    """As execution_redrive does, of a child that had failed or been stopped."""
+    key = keys.execution(child.arn)
+    commit.add("HSET", key, "status", "RUNNING", "redriven", now_ms)
+    commit.add("HINCRBY", key, "redrives", 1)
+    commit.add("HDEL", key, "stopped", "error", "cause", "output")
+    commit.add("ZREM", keys.WORKFLOWS_CLOSED, child.arn)
+    for owner in child.lists:
+        for status in (Status.FAILED, Status.TIMED_OUT, Status.ABORTED):
+            commit.add("ZREM", keys.executions(owner, status), child.arn)
 
 
 def child_ended(commit: Commit, order: Order, signal: signals.ChildEnded) -> None:

@@ -20,7 +20,8 @@ from orchestrator.claims import Claims, Free
 from orchestrator.core import signals
 from orchestrator.integrations import Integration, TaskCall, TaskError
 from orchestrator.integrations.functions import Functions
-from orchestrator.orders import AWS_SDK, FUNCTION, SERVICE, Order
+from orchestrator.map_io import MapFiles
+from orchestrator.orders import AWS_SDK, FUNCTION, MAP_RUN, SERVICE, Order
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,10 @@ class Surroundings:
 
 
 class Performer:
-    """integrations: by service, those of the AWS SDK under AWS_SDK. claims None: nothing is claimed (Express)."""
+    """integrations: by service, those of the AWS SDK under AWS_SDK.
+
+    claims None: nothing is claimed (Express). map_files: of Standard executions.
+    """
 
     def __init__(
         self,
@@ -61,7 +65,9 @@ class Performer:
         integrations: Mapping[str, Integration],
         claims: Claims | None,
         claimant: Claimant | None,
+        map_files: MapFiles | None = None,
     ) -> None:
+        self._map_files = map_files
         self._functions = functions
         self._integrations = integrations
         self._claims = claims
@@ -69,6 +75,10 @@ class Performer:
 
     async def perform(self, surroundings: Surroundings, order: Order, *, resumed: bool) -> signals.Signal:
         call = surroundings.call(order)
+        if order.kind == MAP_RUN:
+            assert self._map_files is not None, "Express executions have no map runs"
+            role = surroundings.snapshot.role_arn
+            return await self._map_files.perform(order, account=call.account, region=call.region, role=role)
         try:
             output = await self._output(call, order, resumed=resumed)
         except TaskError as exc:

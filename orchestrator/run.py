@@ -296,6 +296,9 @@ class Run:
         if isinstance(effect, effects.StartMapRun):
             self.orders[effect.task_id] = map_runs.begin(commit, self._execution, self._snapshot, effect, now_ms)
             return
+        if isinstance(effect, effects.RedriveMapRun):
+            self.orders[effect.task_id] = map_runs.redrive(commit, self._execution, self._snapshot, effect, now_ms)
+            return
         order = self.orders.get(effect.task_id)  # type: ignore[union-attr]
         if order is None:
             return

@@ -40,6 +40,7 @@ from orchestrator.integrations.functions import Functions
 from orchestrator.integrations.http import Http
 from orchestrator.integrations.states import States
 from orchestrator.logs import ExecutionLogs
+from orchestrator.map_io import MapFiles
 from orchestrator.orders import AWS_SDK
 from orchestrator.perform import Performer
 from orchestrator.retention import Retention
@@ -139,7 +140,7 @@ class Orchestrator:
             clock=clock,
             store=store,
             definitions=definitions,
-            performer=Performer(durable, integrations, claims, claimant),
+            performer=Performer(durable, integrations, claims, claimant, MapFiles(self._backends.aws, table)),
             executions=table,
             logs=self._logs,
             shards=shards,

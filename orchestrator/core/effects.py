@@ -77,10 +77,12 @@ class StartMapRun:
 
 @dataclass(frozen=True, slots=True)
 class RedriveMapRun:
-    """The map run goes on under another task_id: its Redriven event's. StartChild with `again` follows."""
+    """A map run that had failed goes on. StartChild with `again` follows for each child that has to."""
 
     task_id: int
+    state: str
     map_run_arn: str
+    execution_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class StartChild:
     input: str
     #: how many items it holds: 1 unless batched
     item_count: int = 1
-    #: redrive the execution that this child was (an Express one is started anew)
+    #: redrive the execution that this child was
     again: bool = False
 
 

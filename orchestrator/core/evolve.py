@@ -357,7 +357,7 @@ def _map_run_started(state: ExecutionState, event: HistoryEvent) -> None:
     frame = state.frames[event.frame]
     details: Any = event.details
     if frame.container is not None:
-        frame.container.run_arn = details["mapRunArn"]
+        frame.container.run_arn, frame.container.run_id = details["mapRunArn"], event.id
     frame.task_id = frame.last_id = event.id
     state.tasks[event.id] = frame.id
     _touch(state, frame)
@@ -365,10 +365,13 @@ def _map_run_started(state: ExecutionState, event: HistoryEvent) -> None:
 
 def _map_run_redriven(state: ExecutionState, event: HistoryEvent) -> None:
     """Children that succeeded stay; those that failed or were stopped have begun and not ended."""
-    _map_run_started(state, event)
     frame = state.frames[event.frame]
     container = frame.container
     assert container is not None
+    frame.last_id = event.id
+    frame.task_id = container.run_id
+    state.tasks[frame.task_id] = frame.id
+    _touch(state, frame)
     for index in [index for index, output in container.results.items() if output is None]:
         del container.results[index]
         state.cut[f"r:{frame.id}:{index}"] = None

@@ -86,6 +86,7 @@ class Container:
         "redrives",
         "results",
         "run_arn",
+        "run_id",
         "tolerance",
     )
 
@@ -107,8 +108,9 @@ class Container:
         self.failed = 0
         #: (count, percentage) of failed children that a distributed Map bears
         self.tolerance: tuple[int, float] = (0, 0.0)
-        #: of a distributed Map's run
+        #: of a distributed Map's run: its ARN, and its task id, which it keeps through redrives
         self.run_arn = ""
+        self.run_id = 0
         self.redrives = 0
 
 
@@ -326,6 +328,7 @@ def _dump_frame(frame: Frame) -> bytes:
                 container.failed,
                 container.tolerance,
                 container.run_arn,
+                container.run_id,
                 container.redrives,
             ),
         )
@@ -363,6 +366,6 @@ def _load_frame(id: int, piece: bytes, pieces: Mapping[str, bytes]) -> Frame:
         frame.container.next_index, frame.container.failed = inside[2], inside[3]
         count, percentage = inside[4]
         frame.container.tolerance = (count, percentage)
-        frame.container.run_arn, frame.container.redrives = inside[5], inside[6]
+        frame.container.run_arn, frame.container.run_id, frame.container.redrives = inside[5:]
     frame.dirty = 0
     return frame

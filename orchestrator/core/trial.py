@@ -55,6 +55,8 @@ class Trial:
         self._random = random
         self._inspection: dict[str, Json] = {}
         self._answer: dict[str, Any] = {}
+        #: values that came as text; they keep it wherever they pass unchanged
+        self._came: list[tuple[Json, str]] = [(request.input, request.input_text)]
         context = _context(state, request, identity, at_ms)
         self._scope = Scope(request.input, context, request.variables, inspection=self._inspection)
 
@@ -69,6 +71,7 @@ class Trial:
     def succeeded(self, output: str) -> None:
         """The task's work is done. output: JSON text."""
         result = orjson.loads(output)
+        self._came.append((result, output))
         if isinstance(self._state, TaskState):
             self._inspection["result"] = result
         try:
@@ -84,9 +87,9 @@ class Trial:
         """TestState's response."""
         if inspection_level == "INFO":
             return self._answer
-        shown: dict[str, Any] = {"input": to_text(self._request.input)}
+        shown: dict[str, Any] = {"input": self._request.input_text}
         for step, value in self._inspection.items():
-            shown[step] = value if step in _NO_TEXT else to_text(value)
+            shown[step] = value if step in _NO_TEXT else self._text(value)
         return self._answer | {"inspectionData": shown}
 
     # ----------------------------------------------------------------------------------------------- state types
@@ -199,7 +202,7 @@ class Trial:
             self.succeeded(self._request.mock_result or "null")
 
     def _leave(self, left: Left, next: str | None, status: str = "SUCCEEDED") -> None:
-        self._answer = self._answer | {"output": to_text(left.output), "status": status}
+        self._answer = self._answer | {"output": self._text(left.output), "status": status}
         if next is not None:
             self._answer["nextState"] = next
         variables = {**self._request.variables, **left.assigned}
@@ -239,6 +242,9 @@ class Trial:
         details["retryBackoffIntervalSeconds"] = int(retrier.delay_s(done + 1, self._random))
         self._answer["status"] = "RETRIABLE"
         return True
+
+    def _text(self, value: Json) -> str:
+        return next((text for came, text in self._came if came is value), None) or to_text(value)
 
     def _details(self) -> dict[str, Any]:
         details: dict[str, Any] = self._inspection.setdefault("errorDetails", {})

@@ -35,6 +35,7 @@ class TrialRequest:
     """TestState's members beside the definition; JSON texts parsed, all but the mocked result."""
 
     input: Json
+    input_text: str
     variables: Mapping[str, Json]
     #: the Context object to use; None: one that is made up
     context: Mapping[str, Json] | None = None
@@ -66,8 +67,10 @@ def read_request(given: Mapping[str, Any]) -> TrialRequest:
         raise _refused("A test mock should have only one of the following fields: [result, errorOutput].")
     configuration = given.get("stateConfiguration") or {}
     error_output = mock.get("errorOutput")
+    input_text = given.get("input") or "{}"
     return TrialRequest(
-        input=_parsed(given.get("input") or "{}", "InvalidExecutionInput", "Invalid execution input."),
+        input=_parsed(input_text, "InvalidExecutionInput", "Invalid execution input."),
+        input_text=input_text,
         variables=_parsed(given.get("variables") or "{}", "ValidationException", "Variables must be a JSON object"),
         context=_context(given.get("context")),
         role_arn=given.get("roleArn"),

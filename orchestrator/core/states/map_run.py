@@ -89,8 +89,10 @@ def redrive(run: Run, frame: Frame, state: MapState) -> None:
     """Go on with the children that failed, were stopped or have not been started."""
     container = _container(frame)
     details = {"mapRunArn": container.run_arn, "redriveCount": container.redrives + 1}
-    task_id = run.emit("MapRunRedriven", frame, frame.last_id, details)
-    run.perform(RedriveMapRun(task_id, container.run_arn))
+    run.emit("MapRunRedriven", frame, frame.last_id, details)
+    task_id = frame.task_id
+    execution_type = str(state.processor.execution_type)
+    run.perform(RedriveMapRun(task_id, state.name, container.run_arn, execution_type))
     for index in range(container.next_index):
         if index not in container.results:
             value = (container.items or [])[index]

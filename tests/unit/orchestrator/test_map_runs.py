@@ -149,6 +149,7 @@ def test_redriven_run_repeats_only_the_children_that_failed() -> None:
     assert played.output == [1, 2, 3]
     assert 1 in [child.index for child in played.all_of(StartChild) if child.again]
     assert 0 not in [child.index for child in played.all_of(StartChild)]
-    assert len(played.all_of(RedriveMapRun)) == 1
+    (again,) = played.all_of(RedriveMapRun)
+    assert (again.task_id, again.state) == (4, "M")
     redriven = played.details("MapRunRedriven")[0]
     assert redriven == {"mapRunArn": played.details("MapRunStarted")[0]["mapRunArn"], "redriveCount": 1}
