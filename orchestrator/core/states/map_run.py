@@ -14,7 +14,6 @@ import orjson
 
 from hearth.asl import errors
 from hearth.asl.definition import ItemBatcher, ItemReader, MapItem, MapState
-from hearth.asl.errors import StateError
 from hearth.asl.scope import Json, Scope
 from orchestrator.core.effects import FinishMapRun, RedriveMapRun, StartChild, StartMapRun, WriteResults
 from orchestrator.core.evolve import CHILD_ENDED, CHILDREN_STARTED, ITEMS_FOUND, LIMITS_CHANGED
@@ -36,24 +35,18 @@ def start(run: Run, frame: Frame, state: MapState, scope: Scope, limit: int) -> 
     percentage = state.tolerated_failure_percentage.evaluate(scope) if state.tolerated_failure_percentage else 0.0
     if count or percentage:
         run.note(LIMITS_CHANGED, frame, {"limit": facts["limit"], "tolerance": (count, percentage)})
+    reader = None if state.item_reader is None else _reader(state.item_reader, scope)
     label = state.label or str(_uuid(run))
     identity = run.state.identity
     arn = f"{identity.state_machine_arn.replace(':stateMachine:', ':mapRun:', 1)}/{label}:{_uuid(run)}"
     task_id = run.emit("MapRunStarted", frame, frame.last_id, {"mapRunArn": arn})
-    problem: StateError | None = None
-    reader: dict[str, Any] | None = None
-    if state.item_reader is not None:
-        try:
-            reader = _reader(state.item_reader, scope)
-        except StateError as error:
-            problem = error
     execution_type = str(state.processor.execution_type)
-    run.perform(StartMapRun(task_id, state.name, arn, label, execution_type, reader, limit, count, float(percentage)))
-    if problem is not None:
-        if problem.error != errors.ITEM_READER_FAILED:
-            raise problem
-        failed(run, frame, state, problem.error, problem.cause)
-    elif state.item_reader is None:
+    refused = reader is not None and (reader["ReaderConfig"].get("MaxItems") or 0) < 0
+    asked = None if refused else reader
+    run.perform(StartMapRun(task_id, state.name, arn, label, execution_type, asked, limit, count, float(percentage)))
+    if refused:
+        failed(run, frame, state, errors.ITEM_READER_FAILED, "field MaxItems must be positive")
+    elif reader is None:
         _begin(run, frame, state, scope, items)
 
 

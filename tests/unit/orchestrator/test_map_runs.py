@@ -102,6 +102,16 @@ def test_unreadable_items_fail_the_run() -> None:
     assert played.details("ExecutionFailed") == [{"error": "States.ItemReaderFailed", "cause": cause}]
 
 
+def test_number_of_items_that_can_not_be_is_told_by_the_run_or_before_it() -> None:
+    reader = READER | {"ReaderConfig": {"InputType": "JSON", "MaxItemsPath": "$.most"}}
+    played = simulate({"M": distributed(ItemReader=reader)}, {"key": "f", "most": -1})
+    assert played.details("MapRunFailed") == [
+        {"error": "States.ItemReaderFailed", "cause": "field MaxItems must be positive"}
+    ]
+    played = simulate({"M": distributed(ItemReader=reader)}, {"key": "f", "most": 1.5})
+    assert played.history[2:] == ["3 MapStateStarted←2", "4 ExecutionFailed←3"]
+
+
 def test_tolerated_failures_are_left_out() -> None:
     played = simulate({"M": distributed(ToleratedFailureCount=1)}, [1, 2, 3], failing(1))
     assert played.output == [1, 3]
