@@ -112,6 +112,15 @@ class Settings(BaseSettings):
 
     # --- limits ---------------------------------------------------------------------------------------------
     account_concurrency: int = Field(1000, description="sandboxes an account may have", ge=1)
+    unreserved_concurrency: int = Field(
+        100, description="of these, how many must stay for functions without reserved concurrency", ge=0
+    )
+    requests_per_sandbox: float = Field(
+        10.0,
+        description="requests a second for each sandbox that a function (if reserved) or account may have; 0: no limit",
+        ge=0,
+    )
+    scaling_rate: int = Field(1000, description="sandboxes that one function may start within 10 s", ge=1)
     placement_wait_seconds: float = Field(30.0, description="longest wait of a request for room", gt=0)
     init_seconds: float = Field(10.0, description="limit of the Init phase", gt=0)
     concurrent_inits: int | None = Field(None, description="Init phases a worker runs at once (default: 2 x cores)")

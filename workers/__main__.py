@@ -94,7 +94,7 @@ async def work(settings: Settings, index: int, worker_id: str, stop: asyncio.Eve
     blobs = BlobStore(settings.blobs_dir)
     code = CodeCache(settings.data / "code", blobs, gateway.package if gateway else None)
 
-    async def new_sandbox(version: FunctionVersion) -> Sandbox:
+    async def new_sandbox(version: FunctionVersion, provisioned: bool) -> Sandbox:
         runtime = offered.get(version.family)
         if runtime is None:
             raise InvalidRuntime(f"No worker offers the runtime {version.family}.")
@@ -107,6 +107,7 @@ async def work(settings: Settings, index: int, worker_id: str, stop: asyncio.Eve
             runtime=runtime,
             supervisor=supervisor,
             services=shared,
+            provisioned=provisioned,
         )
 
     worker = Worker(

@@ -1,7 +1,7 @@
-"""One billing record per invocation, appended in batches to <root>/bills/<YYYY-MM-DD>/<writer id>.jsonl.
+"""One billing record per invocation, and per Init ahead of them, in <root>/bills/<YYYY-MM-DD>/<writer id>.jsonl.
 
 Billed is the Duration rounded up to a whole millisecond, at least one. Init is not billed on demand, unless the
-platform bills as AWS does since August 2025.
+platform bills as AWS does since August 2025; under provisioned concurrency it is, in a record of its own.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ log = logging.getLogger(__name__)
 _LIMIT_BYTES = 32 << 20
 _RECORD_BYTES = 400
 _DAY_MS = 24 * 3600 * 1000
+#: status of the bill for an Init ahead of requests, which belongs to none of them
+INIT = "init"
 
 
 class Bill(NamedTuple):
-    """`t` epoch ms of the end; `init_ms` 0 unless `cold`; `status` success, error, timeout or failure."""
+    """`t` epoch ms of the end; `init_ms` 0 unless `cold`; `status` success, error, timeout, failure, or INIT, which
+    belongs to no request."""
 
     t: int
     version: FunctionVersion

@@ -8,6 +8,9 @@ import time
 from workers.delivery import Delivery, Lane
 from workers.sandbox.sandbox import Sandbox
 
+#: more than a worker has sandboxes
+PROVISIONED_PRIORITY = 100_000
+
 
 class Member:
     """One sandbox of a version. Exactly one task serves it; others hand it deliveries through `give`."""
@@ -24,12 +27,24 @@ class Member:
         self.attaching = asyncio.Lock()
         self.busy_with: Delivery | None = None
         self.retiring = False
+        #: it is one too many and ends when it falls idle
+        self.surplus = False
         #: its consumer has ended: no request will come for it by itself
         self.detached = False
         #: resolved when its processes have ended and its slot is free
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.born_s = self.idle_since_s = time.monotonic()
         self._wake: asyncio.Future[Delivery | None] | None = None
+
+    @property
+    def provisioned(self) -> bool:
+        """It is kept, initialised, whether or not requests come."""
+        return self.sandbox.provisioned
+
+    @property
+    def priority(self) -> int:
+        """Of its consumer: provisioned sandboxes first, then low indexes."""
+        return (PROVISIONED_PRIORITY if self.provisioned else 0) - self.index
 
     def consumes(self, epoch: int) -> bool:
         """Whether it has a living consumer on the queue of this epoch."""

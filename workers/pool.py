@@ -21,7 +21,7 @@ from hearth.clock import now_ms
 from hearth.errors import HearthError
 from hearth.model.function import FunctionVersion
 from hearth.model.invocation import InvocationResult, Outcome
-from hearth.store.slots import Slot, Verdict
+from hearth.store.slots import Provision, Slot, Verdict
 from hearth.store.workers import HeldSlot
 from workers import placement
 from workers.delivery import Delivery
@@ -37,17 +37,29 @@ UNSETTLED_PAUSE_S = 0.1
 MAX_AGE_S = 11 * 3600.0
 #: the Shutdown phase takes 2 s at most
 EVICTION_S = 5.0
+#: AWS's Reason of a throttled request
+THROTTLE_REASONS = {
+    Verdict.FUNCTION: "ReservedFunctionConcurrentInvocationLimitExceeded",
+    Verdict.ACCOUNT: "ConcurrentInvocationLimitExceeded",
+    Verdict.RATE: "FunctionInvocationRateLimitExceeded",
+}
 
 
 class Services(Protocol):
     """What the pool asks of the world around it; `workers.service` provides it."""
 
-    async def sandbox(self, version: FunctionVersion) -> Sandbox:
+    async def sandbox(self, version: FunctionVersion, *, provisioned: bool = False) -> Sandbox:
         """A new one, not yet initialised."""
         ...
 
     async def take_slot(self, version: FunctionVersion, run_id: str, sandbox_id: str) -> Slot: ...
-    async def release_slot(self, version: FunctionVersion, sandbox_id: str) -> None: ...
+    async def take_provisioned(self, version: FunctionVersion, sandbox_id: str, wanted: int) -> Provision: ...
+    async def provisioned_ready(self, version: FunctionVersion, sandbox_id: str) -> None: ...
+    async def release_slot(self, sandbox: Sandbox) -> None: ...
+    def lack_room(self) -> None:
+        """A provisioned sandbox could not be started here: as if a request had waited for room for long."""
+        ...
+
     async def attach(self, pool: VersionPool, member: Member) -> None:
         """Declare the version's queue and consume from it for this member."""
         ...
@@ -95,10 +107,14 @@ class VersionPool:
         self.starting = 0
         #: of the starting ones, those that hold a slot; the first `granted` waiting requests are theirs
         self.granted = 0
+        #: provisioned ones that start
+        self.providing = 0
         self.retired = False
 
     def idle_member(self) -> Member | None:
-        return next((member for member in self.members if member.idle and not member.retiring), None)
+        """A provisioned one, if there is one."""
+        idle = (member for member in self.members if member.idle and not member.retiring)
+        return max(idle, key=lambda member: member.priority, default=None)
 
     def free_index(self) -> int:
         taken = {member.index for member in self.members}
@@ -133,7 +149,7 @@ class Pool:
 
     @property
     def used(self) -> int:
-        return sum(len(one.members) + one.starting for one in self.versions.values())
+        return sum(len(one.members) + one.starting + one.providing for one in self.versions.values())
 
     @property
     def waiting(self) -> int:
@@ -151,9 +167,11 @@ class Pool:
                 member.sandbox.id,
                 one.version,
                 epoch_ms - int((now_s - member.idle_since_s) * 1000) if member.idle else 0,
+                member.provisioned,
             )
             for one in self.versions.values()
             for member in one.members
+            if not member.surplus  # its slot is somebody else's by now
         ]
 
     def pool_of(self, version: FunctionVersion) -> VersionPool:
@@ -218,7 +236,7 @@ class Pool:
                     placement.IdleSandbox(member.sandbox.id, one.version.key, member.idle_since_s)
                     for one in self.versions.values()
                     for member in one.members
-                    if member.idle and not member.retiring
+                    if member.idle and not member.retiring and not member.provisioned
                 ),
                 used=self.used,
                 leaving=sum(1 for member in self.members() if member.retiring),
@@ -243,6 +261,12 @@ class Pool:
                     return member
         return None
 
+    def retire_surplus(self, member: Member) -> None:
+        """It is one too many: it ends now, or as soon as it falls idle."""
+        member.surplus = True
+        if member.idle and not member.retiring:
+            self._retire(self.versions[member.sandbox.version.key], member)
+
     def retire_version(self, key: str) -> None:
         """No new request will come for it: its sandboxes end as they fall idle."""
         pool = self.versions.get(key)
@@ -258,10 +282,11 @@ class Pool:
         now = time.monotonic()
         for pool in list(self.versions.values()):
             for member in list(pool.members):
-                old = now - member.idle_since_s > idle_s or now - member.born_s > MAX_AGE_S
+                unused = now - member.idle_since_s > idle_s and not member.provisioned
+                old = unused or now - member.born_s > MAX_AGE_S
                 if old and member.idle and not member.retiring:
                     self._retire(pool, member)
-            if not pool.members and not pool.waiting and not pool.starting:
+            if not pool.members and not pool.waiting and not pool.starting and not pool.providing:
                 del self.versions[pool.version.key]
 
     def drain(self) -> None:
@@ -313,7 +338,7 @@ class Pool:
                 detail = f"A sandbox could not be started: {exc}"
                 pool.waiting.popleft().answer(InvocationResult(Outcome.LOST, detail=detail))
             if member is not None:
-                await self._end(pool, member)
+                await self._end(member)
                 member = None
         finally:
             pool.starting -= 1
@@ -354,15 +379,74 @@ class Pool:
             case Verdict.STARTED:
                 pool.waiting.remove(delivery)
                 delivery.answer(InvocationResult(Outcome.LOST, detail="The worker that ran this invocation died."))
-            case Verdict.FUNCTION:
-                pool.waiting.remove(delivery)
-                delivery.answer(
-                    InvocationResult(Outcome.THROTTLED, detail="ReservedFunctionConcurrentInvocationLimitExceeded")
-                )
             case _:
                 pool.waiting.remove(delivery)
-                delivery.answer(InvocationResult(Outcome.THROTTLED, detail="ConcurrentInvocationLimitExceeded"))
+                reason = THROTTLE_REASONS.get(slot.verdict, "ConcurrentInvocationLimitExceeded")
+                delivery.answer(InvocationResult(Outcome.THROTTLED, detail=reason))
 
+    # --- provisioned sandboxes --------------------------------------------------------------------------------
+    def provide(self, pool: VersionPool, delivery: Delivery) -> None:
+        """A placement has come that asks for a provisioned sandbox; it is answered when that is ready, or can't be."""
+        pool.providing += 1
+        self._tasks.create_task(self._provide(pool, delivery), name=f"provide-{pool.version.key}")
+
+    async def _provide(self, pool: VersionPool, delivery: Delivery) -> None:
+        member: Member | None = None
+        try:
+            answer, member = await self._provided(pool, int(delivery.invocation.payload))
+        except (HearthError, OSError, SpawnFailed) as exc:
+            log.exception("sandbox not provided", extra={"action": "provide_failed", "function": pool.version.arn})
+            answer = InvocationResult(Outcome.LOST, detail=f"A sandbox could not be started: {exc}")
+        finally:
+            pool.providing -= 1
+        if member is not None:
+            member.index = pool.free_index()
+            pool.members.append(member)
+        delivery.answer(answer)
+        if member is None:
+            self.rebalance()
+            return
+        if self.draining or pool.retired:
+            self._retire(pool, member)
+        await self._serve(pool, member)
+
+    async def _provided(self, pool: VersionPool, wanted: int) -> tuple[InvocationResult, Member | None]:
+        """A ready one, or why there is none."""
+        if self.draining or not await self._make_room():
+            self._services.lack_room()
+            return InvocationResult(Outcome.THROTTLED, detail="no room"), None
+        async with self._inits:
+            sandbox = await self._services.sandbox(pool.version, provisioned=True)
+            match await self._services.take_provisioned(pool.version, sandbox.id, wanted):
+                case Provision.ENOUGH:
+                    return InvocationResult(Outcome.OK), None
+                case Provision.UNSETTLED:
+                    return InvocationResult(Outcome.THROTTLED, detail="coordination is not settled"), None
+            member = Member(sandbox)
+            try:
+                await sandbox.initialize()
+                if sandbox.reusable:
+                    await self._services.provisioned_ready(pool.version, sandbox.id)
+                    return InvocationResult(Outcome.OK), member
+            except BaseException:
+                await asyncio.shield(self._end(member))
+                raise
+        await self._end(member)
+        return InvocationResult(Outcome.FUNCTION_ERROR, detail="Init failed"), None
+
+    async def _make_room(self) -> bool:
+        """Room for one that is counted already; an idle sandbox on demand gives way if it must."""
+        if self.used <= self.capacity:
+            return True
+        idle = [one for one in self.members() if one.idle and not one.retiring and not one.provisioned]
+        if not idle:
+            return False
+        victim = min(idle, key=lambda one: one.idle_since_s)
+        self._retire(self.versions[victim.sandbox.version.key], victim)
+        await asyncio.wait({victim.gone}, timeout=EVICTION_S)
+        return victim.gone.done()
+
+    # --- serving ----------------------------------------------------------------------------------------------
     async def _serve(self, pool: VersionPool, member: Member) -> None:
         attaching = self._tasks.create_task(self._services.attach(pool, member), name=f"attach-{member.sandbox.id}")
         try:
@@ -392,7 +476,7 @@ class Pool:
     def _next(self, pool: VersionPool, member: Member) -> Delivery | None:
         """What a sandbox that has just finished does next: the request that waited longest, or fall idle."""
         delivery = self._first(pool, member)
-        if delivery is None and (pool.retired or self.draining) and not member.retiring:
+        if delivery is None and (pool.retired or self.draining or member.surplus) and not member.retiring:
             self._retire(pool, member)
         if delivery is None and self.has_waiting.is_set():
             # others wait for room, and this one is about to be idle
@@ -447,14 +531,14 @@ class Pool:
         await asyncio.wait({attaching})  # its calls have deadlines of their own
         await self._services.detach(member)
         pool.members.remove(member)
-        await self._end(pool, member)
+        await self._end(member)
         self.rebalance()
         self.on_room()
         if member.lane is not None:
             await member.lane.close()  # waits for what it delivered and others run
 
-    async def _end(self, pool: VersionPool, member: Member) -> None:
+    async def _end(self, member: Member) -> None:
         await member.sandbox.shutdown("spindown")
-        await self._services.release_slot(pool.version, member.sandbox.id)
+        await self._services.release_slot(member.sandbox)
         if not member.gone.done():
             member.gone.set_result(None)

@@ -25,11 +25,12 @@ from hearth.broker.node_loss import NodeLoss
 from hearth.clock import now_ms
 from hearth.errors import HearthError, Unavailable
 from hearth.model.function import FunctionVersion
-from hearth.model.invocation import InvocationResult, Outcome
+from hearth.model.invocation import InvocationResult, InvocationType, Outcome
 from hearth.settings import Settings
 from hearth.store import Stores, keys, slots
 from hearth.store import workers as register
 from hearth.store.claims import Claimant
+from hearth.store.concurrency import ConcurrencyTable
 from workers import placement, runtimes
 from workers.delivery import Delivery, Lane
 from workers.late_answers import LateAnswers
@@ -37,6 +38,7 @@ from workers.member import Member
 from workers.pool import Pool, VersionPool
 from workers.runtimes import Runtime
 from workers.sandbox.sandbox import Sandbox
+from workers.shedding import Shedder
 from workers.stand_ins import StandIns
 
 log = logging.getLogger(__name__)
@@ -53,11 +55,11 @@ ELECTION_S = 3.0
 #: AMQP's reply code when a queue isn't there, and RabbitMQ's when its home node is down
 NOT_FOUND = 404
 
-NewSandbox = Callable[[FunctionVersion], Awaitable[Sandbox]]
+NewSandbox = Callable[[FunctionVersion, bool], Awaitable[Sandbox]]
 
 
 class Worker:
-    """Implements pool.Services. `new_sandbox` makes one that is not yet initialised.
+    """Implements pool.Services. `new_sandbox` makes one of a version, provisioned or not, that is not yet initialised.
 
     offer: family -> the runtime of this host that serves it; a stand-in only while no worker has the family itself.
     hurried: set when the whole fleet stops; draining then takes `drain_seconds` at most, and else as long as what
@@ -103,6 +105,7 @@ class Worker:
         self._longest_wait_s = 0.0
         self._versions: dict[str, FunctionVersion] = {}
         self._claimant = Claimant(stores.state, worker_id)
+        self._concurrency = ConcurrencyTable(stores.state, settings.account_concurrency)
 
     # --- life -------------------------------------------------------------------------------------------------
     async def run(self, stop: asyncio.Event) -> None:
@@ -117,6 +120,7 @@ class Worker:
                 capacity=self._capacity,
                 inits=self._settings.concurrent_inits or 2 * cores,
             )
+            self._shedder = Shedder(self._pool, self._concurrency, self._stores.coordination)
             self._broker.on_down.append(self._on_down)
             for opening in (self._open_publisher, self._open_placements, self._attach_all):
                 await self._broker.when_up(opening)
@@ -128,10 +132,11 @@ class Worker:
             beating = tasks.create_task(self._heartbeats(), name="heartbeat")
             watching = tasks.create_task(self._watch(), name="watch")
             claiming = tasks.create_task(self._claimant.run(), name="claims")
+            shedding = tasks.create_task(self._shedder.run(), name="shed")
             log.info("worker ready", extra={"action": "worker_ready", "worker": self.id, "capacity": self._capacity})
             await stop.wait()  # no deadline: the life of the worker
             await self._drain()
-            for task in (watching, beating, claiming):
+            for task in (watching, beating, claiming, shedding):
                 task.cancel()
         with contextlib.suppress(HearthError):
             await register.leave(self._stores.coordination, self.id)
@@ -288,32 +293,48 @@ class Worker:
             self._place(self._pool.pool_of(version), delivery)
 
     def _place(self, pool: VersionPool, delivery: Delivery) -> None:
-        if delivery.invocation.again:
+        if delivery.invocation.invocation_type is InvocationType.PROVISION:
+            self._pool.provide(pool, delivery)
+        elif delivery.invocation.again:
             self._tasks.create_task(self._place_again(pool, delivery), name="place-again")
         else:
             self._pool.offer(pool, delivery)
 
     def _on_change(self, change: Change) -> None:
+        self._shedder.look()
         for key in change.retired_keys:
             self._pool.retire_version(key)
 
     # --- pool.Services ----------------------------------------------------------------------------------------
-    async def sandbox(self, version: FunctionVersion) -> Sandbox:
-        return await self._new_sandbox(version)
+    async def sandbox(self, version: FunctionVersion, *, provisioned: bool = False) -> Sandbox:
+        return await self._new_sandbox(version, provisioned)
 
     async def take_slot(self, version: FunctionVersion, run_id: str, sandbox_id: str) -> slots.Slot:
+        account = await self._concurrency.account(version.account, version.region)
         return await slots.take_slot(
             self._stores.coordination,
             worker_id=self.id,
             sandbox_id=sandbox_id,
             run_id=run_id,
             version=version,
-            account_limit=self._settings.account_concurrency,
+            limit=account.on_demand(version.name),
+            reserved=account.reserved_names(),
+            starts_per_10s=self._settings.scaling_rate,
         )
 
-    async def release_slot(self, version: FunctionVersion, sandbox_id: str) -> None:
+    async def take_provisioned(self, version: FunctionVersion, sandbox_id: str, wanted: int) -> slots.Provision:
+        return await slots.take_provisioned(self._stores.coordination, version, sandbox_id, wanted)
+
+    async def provisioned_ready(self, version: FunctionVersion, sandbox_id: str) -> None:
+        await slots.provisioned_ready(self._stores.coordination, version, sandbox_id)
+
+    def lack_room(self) -> None:
+        self._longest_wait_s = max(self._longest_wait_s, self._settings.scale_up_wait_seconds)
+
+    async def release_slot(self, sandbox: Sandbox) -> None:
+        release = slots.release_provisioned if sandbox.provisioned else slots.release_slot
         with contextlib.suppress(Unavailable):  # it expires by itself
-            await slots.release_slot(self._stores.coordination, version, sandbox_id)
+            await release(self._stores.coordination, sandbox.version, sandbox.id)
 
     async def attach(self, pool: VersionPool, member: Member) -> None:
         async with member.attaching:
@@ -353,7 +374,7 @@ class Worker:
             member.tag = await lane.channel.consume(
                 queue,
                 functools.partial(self._on_warm, pool, member, lane),
-                arguments={"x-priority": -member.index},
+                arguments={"x-priority": member.priority},
                 on_cancel=functools.partial(self._on_cancelled, pool, member, lane),
             )
         except Unavailable:
@@ -392,13 +413,10 @@ class Worker:
             await lane.channel.cancel(tag)
 
     async def hand_back(self, delivery: Delivery) -> None:
-        await self._republish(delivery, topology.INVOKE, self._key_of(delivery))
+        await self._republish(delivery, *topology.way_in(delivery.invocation))
 
     async def forward(self, delivery: Delivery, worker_id: str) -> None:
         await self._republish(delivery, "", topology.worker_queue(worker_id))
-
-    def _key_of(self, delivery: Delivery) -> str:
-        return topology.routing_key(delivery.invocation.version_key, delivery.invocation.epoch)
 
     async def claim(self, claim: str) -> bool:
         try:

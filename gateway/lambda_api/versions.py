@@ -133,9 +133,7 @@ def same(published: FunctionRecord, latest: FunctionRecord, cipher: EnvironmentC
 
 def _content(version: FunctionVersion, cipher: EnvironmentCipher) -> FunctionVersion:
     """What counts as a change: not the names, nor how the same environment happens to be encrypted."""
-    return dataclasses.replace(
-        cipher.unseal(version), key="", version="", sealed_environment="", reserved_concurrency=None
-    )
+    return dataclasses.replace(cipher.unseal(version), key="", version="", sealed_environment="")
 
 
 def refuse_conflicts(record: FunctionRecord, given: dict[str, Any]) -> None:

@@ -137,7 +137,7 @@ class BrokerInvoker:
         self._pending[correlation_id] = pending
         timer = loop.call_later(deadline.remaining_s, self._expire, pending, invocation.request_id)
         try:
-            self._publish(pending, topology.INVOKE, topology.routing_key(invocation.version_key, invocation.epoch))
+            self._publish(pending, *topology.way_in(invocation))
             yield pending
         finally:
             timer.cancel()

@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import Any
 
 from hearth.broker.connection import Channel
+from hearth.model.invocation import Invocation, InvocationType
 
 INVOKE = "hearth.invoke"
 PLACEMENT = "hearth.placement"
@@ -39,6 +40,13 @@ WORKER_EXPIRES_MS = 60_000
 
 def routing_key(version_key: str, epoch: int) -> str:
     return f"{version_key}.{epoch}"
+
+
+def way_in(invocation: Invocation) -> tuple[str, str]:
+    """Exchange and routing key of a request: to an idle sandbox, or to placement at once if it asks for a new one."""
+    if invocation.invocation_type is InvocationType.PROVISION:
+        return PLACEMENT, ""
+    return INVOKE, routing_key(invocation.version_key, invocation.epoch)
 
 
 def invoke_queue(version_key: str, epoch: int) -> str:

@@ -41,9 +41,10 @@ def totals(root: Path, *, function: str | None = None, day: str | None = None) -
             if function not in (None, record["function"]):
                 continue
             total = found.setdefault(key, Total(*key))
-            total.invocations += 1
-            total.errors += record.get("status") != "success"
-            total.cold_starts += bool(record.get("cold"))
+            if record.get("status") != "init":  # that of a provisioned sandbox belongs to no invocation
+                total.invocations += 1
+                total.errors += record.get("status") != "success"
+                total.cold_starts += bool(record.get("cold"))
             total.billed_ms += billed_ms
             total.gb_seconds += billed_ms / 1000 * memory_mb / 1024
     return [found[key] for key in sorted(found)]

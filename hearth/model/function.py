@@ -43,8 +43,6 @@ class FunctionVersion:
     system_log_level: str = "INFO"
     #: sha256 of the layers' zips, hex, in the order in which they are laid into /opt
     layers: tuple[str, ...] = ()
-    #: None: the account's unreserved concurrency is the limit
-    reserved_concurrency: int | None = None
 
     @property
     def arn(self) -> str:

@@ -10,6 +10,8 @@ class InvocationType(enum.StrEnum):
     REQUEST_RESPONSE = "RequestResponse"
     EVENT = "Event"
     DRY_RUN = "DryRun"
+    #: none of AWS's: a placement that asks for a provisioned sandbox ; its payload is how many the version may have
+    PROVISION = "Provision"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ state
     hearth:access-keys                  hash    access key id -> whose it is and what it may do (JSON, no secret)
     hearth:roles                        hash    "acct:role name" -> what the role may do (JSON)
     hearth:identities:epoch             int     raised by every change of an access key or a role
+    hearth:concurrency                  set     "acct:region:NAME" of functions with reserved or provisioned concurrency
     hearth:events:partitions            int     the most partitions that events were ever spread over
     hearth:events:fence:N               int     a partition's latest lease token
     hearth:events:aside:N               set     ARNs of the functions that have a queue aside in the partition
@@ -61,8 +62,12 @@ coordination (may be lost at any time)
     hearth:born                         string  since when this server knows its workers, epoch ms
     hearth:gateways                     zset    gateway id -> expiry, epoch ms
     hearth:ack:CHANGE                   set     gateways that have taken a change in
-    hearth:slots:ACCT:REGION            zset    sandbox id -> expiry: an account's unreserved sandboxes
-    hearth:slots:ARN                    zset    sandbox id -> expiry: sandboxes of a function with reserved concurrency
+    hearth:slots:ACCT:REGION            zset    sandbox id -> expiry: an account's sandboxes on demand
+    hearth:slots:ARN                    zset    sandbox id -> expiry: a function's sandboxes on demand
+    hearth:scaling:ARN                  hash    starts left in the 10 s (starts), and when they were counted (at)
+    hearth:provisioned:KEY              zset    sandbox id -> expiry: a version's provisioned sandboxes
+    hearth:provisioned:ready:KEY        zset    sandbox id -> expiry: the ready ones
+    hearth:provisioned:lease            string  the poller that provisions, with expiry
     hearth:idle:ACCT:REGION             zset    "worker|sandbox|arn|version key" -> since when idle, epoch ms
     hearth:started:RUN                  string  worker that started a placed request (Invocation.run_id)
     hearth:epoch:KEY                    int     epoch of a version's queue
@@ -84,6 +89,8 @@ ROLES = "hearth:roles"
 IDENTITIES_EPOCH = "hearth:identities:epoch"
 SECRET = "hearth:secret"
 PLATFORM = "hearth:platform"
+CONCURRENCY = "hearth:concurrency"
+PROVISIONED_LEASE = "hearth:provisioned:lease"
 POLLERS = "hearth:pollers"
 EVENT_PARTITIONS = "hearth:events:partitions"
 EVENTS_DROPPED = "hearth:events:dropped"
@@ -147,6 +154,18 @@ def function_slots(arn: str) -> str:
 
 def idle(account: str, region: str) -> str:
     return f"hearth:idle:{account}:{region}"
+
+
+def scaling(arn: str) -> str:
+    return f"hearth:scaling:{arn}"
+
+
+def provisioned(version_key: str) -> str:
+    return f"hearth:provisioned:{version_key}"
+
+
+def provisioned_ready(version_key: str) -> str:
+    return f"hearth:provisioned:ready:{version_key}"
 
 
 def started(run_id: str) -> str:

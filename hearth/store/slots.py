@@ -1,6 +1,7 @@
 """Sandbox slots: where concurrency can grow, it is counted. Leased, renewed by the worker's heartbeat.
 
-Taken only for a placement (a cold start), so the warm path makes no call. After a loss of `coordination` no slot is
+Taken only for a placement (a cold start), so the warm path makes no call. What is provisioned is counted by itself: the
+limits on what starts on demand leave it out (`hearth.model.concurrency`). After a loss of `coordination` no slot is
 granted until every worker has had one heartbeat's time to report what it runs.
 """
 
@@ -13,8 +14,10 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from hearth.arn import function_arn
 from hearth.clock import now_ms
 from hearth.errors import Unavailable
+from hearth.model.concurrency import OnDemandLimit
 from hearth.model.function import FunctionVersion
 from hearth.store import keys
 from hearth.store.client import Store
@@ -25,6 +28,8 @@ TTL_MS = 5_000
 #: a started mark outlives the longest invocation
 STARTED_TTL_MS = 1_200_000
 EPOCH_TTL_MS = 86_400_000
+#: after a loss of coordination
+SETTLE_MS = int(HEARTBEAT_S * 1000)
 
 
 class Verdict(enum.StrEnum):
@@ -34,9 +39,20 @@ class Verdict(enum.StrEnum):
     #: the account's, or the function's reserved, concurrency is used up
     ACCOUNT = "account"
     FUNCTION = "function"
+    #: it has started as many sandboxes as it may in so short a time
+    RATE = "rate"
     #: full, but `victim` (worker, sandbox) is idle and can give way
     EVICT = "evict"
     #: coordination was lost a moment ago; ask again
+    UNSETTLED = "unsettled"
+
+
+class Provision(enum.StrEnum):
+    """What `take_provisioned` says."""
+
+    GRANTED = "granted"
+    #: there are as many as are wanted
+    ENOUGH = "enough"
     UNSETTLED = "unsettled"
 
 
@@ -47,39 +63,48 @@ class Slot:
     victim: tuple[str, str] | None = None
 
 
-def pool_key(version: FunctionVersion) -> str:
-    """The zset in which a version's sandboxes are counted."""
-    if version.reserved_concurrency is not None:
-        return keys.function_slots(version.arn)
-    return keys.account_slots(version.account, version.region)
-
-
 async def take_slot(
-    store: Store, *, worker_id: str, sandbox_id: str, run_id: str, version: FunctionVersion, account_limit: int
+    store: Store,
+    *,
+    worker_id: str,
+    sandbox_id: str,
+    run_id: str,
+    version: FunctionVersion,
+    limit: OnDemandLimit,
+    reserved: Iterable[str],
+    starts_per_10s: int,
 ) -> Slot:
     """Take a slot for a new sandbox on behalf of a placed request; asking twice for one sandbox takes one slot.
 
-    Raises Unavailable when coordination does not answer; nothing is known to be taken then.
+    limit: the function's own, or the one that it shares. reserved: names of the account's functions that have a part
+    of their own. Raises Unavailable when coordination does not answer; nothing is known to be taken then.
     """
+    account, region = version.account, version.region
+    elsewhere = (
+        () if limit.reserved else [keys.function_slots(function_arn(region, account, name)) for name in reserved]
+    )
     reply = await store.run(
         "take_slot",
         keys=[
-            keys.account_slots(version.account, version.region),
+            keys.account_slots(account, region),
             keys.function_slots(version.arn),
             keys.started(run_id),
-            keys.idle(version.account, version.region),
+            keys.idle(account, region),
             keys.epoch(version.key),
             keys.BORN,
+            keys.scaling(version.arn),
+            *elsewhere,
         ],
         args=[
             worker_id,
             sandbox_id,
             TTL_MS,
-            account_limit,
-            -1 if version.reserved_concurrency is None else version.reserved_concurrency,
+            limit.sandboxes,
+            int(limit.reserved),
             version.arn,
             STARTED_TTL_MS,
-            int(HEARTBEAT_S * 1000),
+            SETTLE_MS,
+            starts_per_10s,
         ],
     )
     host, _, victim = reply[2].decode().partition("|")
@@ -87,10 +112,64 @@ async def take_slot(
 
 
 async def release_slot(store: Store, version: FunctionVersion, sandbox_id: str) -> None:
+    """A sandbox on demand has ended. Raises Unavailable; the slot expires by itself then."""
+    account = keys.account_slots(version.account, version.region)
+    await _remove(store, sandbox_id, account, keys.function_slots(version.arn))
+
+
+async def shed_slot(store: Store, version: FunctionVersion, sandbox_id: str, limit: int) -> bool:
+    """Give an idle sandbox's slot up if its function has more than `limit`; then it must end. Raises Unavailable."""
+    names = [keys.function_slots(version.arn), keys.account_slots(version.account, version.region)]
+    return bool(await store.run("shed_slot", keys=names, args=[sandbox_id, limit]))
+
+
+async def shed_provisioned(store: Store, version: FunctionVersion, sandbox_id: str, wanted: int) -> bool:
+    """The same for a provisioned sandbox, whether or not it is idle. Raises Unavailable."""
+    names = [keys.provisioned(version.key), keys.provisioned_ready(version.key)]
+    return bool(await store.run("shed_slot", keys=names, args=[sandbox_id, wanted]))
+
+
+async def take_provisioned(store: Store, version: FunctionVersion, sandbox_id: str, wanted: int) -> Provision:
+    """A slot among the version's provisioned sandboxes. Raises Unavailable."""
+    names = [keys.provisioned(version.key), keys.BORN]
+    reply = await store.run("take_provisioned", keys=names, args=[sandbox_id, TTL_MS, wanted, SETTLE_MS])
+    return Provision(reply.decode())
+
+
+async def provisioned_ready(store: Store, version: FunctionVersion, sandbox_id: str) -> None:
+    """It is initialised; the heartbeat keeps it on the list. Raises Unavailable."""
     try:
-        await store.redis.zrem(pool_key(version), sandbox_id)
+        await store.redis.zadd(keys.provisioned_ready(version.key), {sandbox_id: now_ms() + TTL_MS})
     except RedisError as exc:
-        raise Unavailable(f"coordination did not answer: {exc}") from exc  # it expires by itself
+        raise Unavailable(f"coordination did not answer: {exc}") from exc
+
+
+async def release_provisioned(store: Store, version: FunctionVersion, sandbox_id: str) -> None:
+    """Raises Unavailable; the slot expires by itself then."""
+    await _remove(store, sandbox_id, keys.provisioned(version.key), keys.provisioned_ready(version.key))
+
+
+async def count_provisioned(store: Store, version_key: str) -> tuple[int, int]:
+    """(starting or ready, ready) of a version's provisioned sandboxes. Raises Unavailable."""
+    redis: Any = store.redis  # its stubs mix the synchronous and the asynchronous answers
+    pipe = redis.pipeline(transaction=False)
+    for key in (keys.provisioned(version_key), keys.provisioned_ready(version_key)):
+        pipe.zcount(key, f"({now_ms()}", "+inf")
+    try:
+        taken, ready = await pipe.execute()
+    except RedisError as exc:
+        raise Unavailable(f"coordination did not answer: {exc}") from exc
+    return int(taken), int(ready)
+
+
+async def _remove(store: Store, sandbox_id: str, *names: str) -> None:
+    pipe = store.redis.pipeline(transaction=False)
+    for name in names:
+        pipe.zrem(name, sandbox_id)
+    try:
+        await pipe.execute()
+    except RedisError as exc:
+        raise Unavailable(f"coordination did not answer: {exc}") from exc
 
 
 async def forget_start(store: Store, run_id: str) -> None:

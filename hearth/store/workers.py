@@ -13,7 +13,7 @@ from hearth.errors import Unavailable
 from hearth.model.function import FunctionVersion
 from hearth.store import keys
 from hearth.store.client import Store
-from hearth.store.slots import TTL_MS, pool_key
+from hearth.store.slots import TTL_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class HeldSlot:
     sandbox_id: str
     version: FunctionVersion
     idle_since_ms: int
+    #: it is kept initialised: in no pool of what runs on demand, and never in another's way
+    provisioned: bool = False
 
 
 class Fleet(NamedTuple):
@@ -43,7 +45,12 @@ async def heartbeat(
     busy: dict[str, list[str]] = {}
     for one in held:
         version = one.version
-        slots.setdefault(pool_key(version), {})[one.sandbox_id] = expiry
+        if one.provisioned:
+            for name in (keys.provisioned(version.key), keys.provisioned_ready(version.key)):
+                slots.setdefault(name, {})[one.sandbox_id] = expiry
+            continue
+        for name in (keys.account_slots(version.account, version.region), keys.function_slots(version.arn)):
+            slots.setdefault(name, {})[one.sandbox_id] = expiry
         member = f"{worker_id}|{one.sandbox_id}|{version.arn}|{version.key}"
         idle_key = keys.idle(version.account, version.region)
         if one.idle_since_ms:

@@ -26,6 +26,7 @@ from hearth.model.invocation import Invocation, InvocationResult, Outcome
 from hearth.settings import Settings
 from hearth.store import keys
 from hearth.store.claims import read_result
+from hearth.store.concurrency import concurrency_of
 from hearth.store.functions import FunctionTable
 from orchestrator.claims import Claims, Finished, Free
 from orchestrator.integrations import TaskCall, TaskError, sdk_metadata
@@ -86,7 +87,6 @@ class Functions:
             resumed=resumed,
             tail=given.get("LogType") == "Tail",
             client_context=_client_context(given.get("ClientContext")),
-            compact=True,
         )
         return _answer(called, with_log=given.get("LogType") == "Tail")
 
@@ -99,7 +99,6 @@ class Functions:
         resumed: bool,
         tail: bool = False,
         client_context: str = "",
-        compact: bool = False,
     ) -> Called:
         version = await self._version(task, ref)
         request_id = str(uuid.uuid4())
@@ -116,7 +115,7 @@ class Functions:
         )
         result = await self._run(task, version, invocation, resumed=resumed)
         if result.outcome is Outcome.FUNCTION_ERROR:
-            raise function_error(result.payload, compact=compact)
+            raise function_error(result.payload)
         if result.outcome is not Outcome.OK:
             raise _platform_error(result)
         return Called(result.payload, result.executed_version or version.version, result.log_tail, request_id)
@@ -183,16 +182,13 @@ class Functions:
         if found is None:
             raise _no_function(f"{function_arn(region, account, ref.name)}:{ref.qualifier or LATEST}")
         function, record = found
-        if function.latest.version.reserved_concurrency == 0:
+        if concurrency_of(function).reserved == 0:
             raise _failed("TooManyRequestsException", "Rate Exceeded.", 429)
         return record.version
 
 
-def function_error(payload: bytes, *, compact: bool = False) -> TaskError:
-    """A function that raised, timed out or died: its own error type, and its error document as the cause.
-
-    compact: without the runtime's blanks, as `lambda:invoke` shows it; a function's ARN as Resource keeps them.
-    """
+def function_error(payload: bytes) -> TaskError:
+    """A function that raised, timed out or died: its own error type, and its error document as the cause."""
     text = payload.decode("utf-8", "replace")
     try:
         document = orjson.loads(payload)
@@ -204,7 +200,7 @@ def function_error(payload: bytes, *, compact: bool = False) -> TaskError:
             "Lambda.Unknown",
             "The cause could not be determined because Lambda did not return an error type. Returned payload: " + text,
         )
-    return TaskError(str(kind), orjson.dumps(document).decode() if compact else text)
+    return TaskError(str(kind), text)
 
 
 def _platform_error(result: InvocationResult) -> TaskError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hearth.model.function import FunctionVersion
+from workers.lifecycle.records import Initialization
 
 #: names that belong to the platform; CreateFunction refuses them, so here they are only left out
 RESERVED = frozenset(
@@ -47,6 +48,7 @@ def sandbox_environment(
     *,
     log_group: str,
     log_stream: str,
+    initialization: Initialization = "on-demand",
 ) -> dict[str, str]:
     """Later wins: defaults and the runtime's, the customer's own, credentials, the platform's.
 
@@ -65,7 +67,7 @@ def sandbox_environment(
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(version.memory_mb),
         "AWS_LAMBDA_FUNCTION_NAME": version.name,
         "AWS_LAMBDA_FUNCTION_VERSION": version.version,
-        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": initialization,
         "AWS_LAMBDA_LOG_GROUP_NAME": log_group,
         "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
         "AWS_REGION": version.region,

@@ -12,6 +12,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+from workers.billing import INIT, Bill, billed_ms
 from workers.lifecycle import telling
 from workers.lifecycle.endings import INIT_TIMED_OUT, SHUT_DOWN
 from workers.lifecycle.environment import sandbox_environment
@@ -61,7 +62,9 @@ async def run_init(sandbox: Sandbox, phase: Phase, limit_s: float) -> Failure | 
     else:
         telling.init_end(sandbox, phase, status, error_type, took_ms)
     if failure is None:
-        _open_for_work(sandbox, took_ms if phase == "init" else None)
+        _open_for_work(sandbox, took_ms if phase == "init" and not sandbox.provisioned else None)
+        if sandbox.provisioned and phase == "init":
+            _bill_init(sandbox, took_ms)
         return None
     await say_goodbye(sandbox, "timeout" if timed_out else "failure")
     await kill(sandbox)
@@ -122,7 +125,12 @@ def _spec(sandbox: Sandbox, *, with_extensions: bool) -> SandboxSpec:
     version, runtime = sandbox.version, sandbox.runtime
     credentials = sandbox.services.environment(version, sandbox.id)
     environment = sandbox_environment(
-        version, runtime.environment(), credentials, log_group=sandbox.log.key.group, log_stream=sandbox.log.stream
+        version,
+        runtime.environment(),
+        credentials,
+        log_group=sandbox.log.key.group,
+        log_stream=sandbox.log.stream,
+        initialization=sandbox.initialization,
     )
     mounts = runtime.mounts
     if sandbox.layers_dir is not None:
@@ -143,6 +151,12 @@ def _spec(sandbox: Sandbox, *, with_extensions: bool) -> SandboxSpec:
         cpu_weight=version.memory_mb,
         egress=Egress(version.egress) if version.egress else sandbox.services.egress,
     )
+
+
+def _bill_init(sandbox: Sandbox, took_ms: float) -> None:
+    """Init ahead of requests is billed by itself, whatever the setting says of Init on demand."""
+    t_ms = sandbox.services.now_ms()
+    sandbox.services.bills.append(Bill(t_ms, sandbox.version, "", billed_ms(took_ms), took_ms, True, INIT))
 
 
 def _open_for_work(sandbox: Sandbox, init_ms: float | None) -> None:

@@ -13,7 +13,7 @@ import orjson
 from hearth.clock import iso_time
 from hearth.model.function import FunctionVersion
 from workers.lifecycle import records
-from workers.lifecycle.records import Phase, runtime_arn
+from workers.lifecycle.records import Initialization, Phase, runtime_arn
 
 __all__ = ["JsonLines", "LogLines", "Phase", "TextLines", "iso_time", "log_lines"]
 
@@ -37,7 +37,8 @@ class LogLines(Protocol):
     def init_start(self, runtime_version: str, isolation: str, t_ms: int) -> str: ...
 
     def init_report(self, phase: Phase, status: str, error_type: str, duration_ms: float, t_ms: int) -> str:
-        """status: `success` (told in JSON at level DEBUG only), `timeout` or `error`."""
+        """status: `success` (told of provisioned sandboxes, of others in JSON at level DEBUG only), `timeout` or
+        `error`."""
         ...
 
     def restore_start(self, runtime_version: str, t_ms: int) -> str: ...
@@ -62,15 +63,16 @@ class LogLines(Protocol):
 
 
 class TextLines:
-    def __init__(self, version: FunctionVersion) -> None:
-        self._version = version
+    def __init__(self, version: FunctionVersion, initialization: Initialization = "on-demand") -> None:
+        self._version, self._initialization = version, initialization
 
     def init_start(self, runtime_version: str, isolation: str, t_ms: int) -> str:
         return f"INIT_START {self._runtime(runtime_version)}\tIsolation: {isolation}\n"
 
     def init_report(self, phase: Phase, status: str, error_type: str, duration_ms: float, t_ms: int) -> str:
         if status == "success":
-            return ""
+            on_demand = self._initialization == "on-demand"
+            return "" if on_demand else f"INIT_REPORT Init Duration: {duration_ms:.2f} ms\n"
         why = f"\tError Type: {error_type}" if status == "error" else ""
         return f"INIT_REPORT Init Duration: {duration_ms:.2f} ms\tPhase: {phase}\tStatus: {status}{why}\n"
 
@@ -122,21 +124,22 @@ class TextLines:
 
 
 class JsonLines:
-    def __init__(self, version: FunctionVersion) -> None:
-        self._version = version
+    def __init__(self, version: FunctionVersion, initialization: Initialization = "on-demand") -> None:
+        self._version, self._initialization = version, initialization
         self._least = _LEVELS.get(version.system_log_level, _LEVELS["INFO"])
 
     def init_start(self, runtime_version: str, isolation: str, t_ms: int) -> str:
-        record = records.init_start(self._version, runtime_version, isolation)
+        record = records.init_start(self._version, runtime_version, isolation, initialization=self._initialization)
         return self._line("INFO", "platform.initStart", record, t_ms)
 
     def init_report(self, phase: Phase, status: str, error_type: str, duration_ms: float, t_ms: int) -> str:
         level = "DEBUG" if status == "success" else "WARN"
-        done = records.init_runtime_done(phase, status, error_type)
-        report = records.init_report(phase, status, error_type, duration_ms)
+        told = "INFO" if status == "success" and self._initialization != "on-demand" else level
+        done = records.init_runtime_done(phase, status, error_type, self._initialization)
+        report = records.init_report(phase, status, error_type, duration_ms, self._initialization)
         # One event of the log may hold both: they are told at the same moment.
         return self._line(level, "platform.initRuntimeDone", done, t_ms) + self._line(
-            level, "platform.initReport", report, t_ms
+            told, "platform.initReport", report, t_ms
         )
 
     def restore_start(self, runtime_version: str, t_ms: int) -> str:
@@ -179,5 +182,5 @@ class JsonLines:
         return orjson.dumps({"time": iso_time(t_ms), "type": kind, "record": record}).decode() + "\n"
 
 
-def log_lines(version: FunctionVersion) -> LogLines:
-    return JsonLines(version) if version.log_format == "JSON" else TextLines(version)
+def log_lines(version: FunctionVersion, initialization: Initialization = "on-demand") -> LogLines:
+    return (JsonLines if version.log_format == "JSON" else TextLines)(version, initialization)

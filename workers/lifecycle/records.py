@@ -12,16 +12,23 @@ from hearth.model.function import FunctionVersion
 
 Phase = Literal["init", "invoke"]
 Record = dict[str, Any]
-ON_DEMAND = "on-demand"
+#: why a sandbox is initialised: for a request, or ahead of them
+Initialization = Literal["on-demand", "provisioned-concurrency"]
 
 
 def runtime_arn(region: str, runtime_version: str) -> str:
     return f"arn:aws:lambda:{region}::runtime:{hashlib.sha256(runtime_version.encode()).hexdigest()}"
 
 
-def init_start(version: FunctionVersion, runtime_version: str, isolation: str, phase: Phase = "init") -> Record:
+def init_start(
+    version: FunctionVersion,
+    runtime_version: str,
+    isolation: str,
+    phase: Phase = "init",
+    initialization: Initialization = "on-demand",
+) -> Record:
     return {
-        "initializationType": ON_DEMAND,
+        "initializationType": initialization,
         "phase": phase,
         "runtimeVersion": runtime_version,
         "runtimeVersionArn": runtime_arn(version.region, runtime_version),
@@ -31,13 +38,18 @@ def init_start(version: FunctionVersion, runtime_version: str, isolation: str, p
     }
 
 
-def init_runtime_done(phase: Phase, status: str, error_type: str) -> Record:
-    record = {"initializationType": ON_DEMAND, "phase": phase, "status": status}
+def init_runtime_done(
+    phase: Phase, status: str, error_type: str, initialization: Initialization = "on-demand"
+) -> Record:
+    record = {"initializationType": initialization, "phase": phase, "status": status}
     return record | ({"errorType": error_type} if status == "error" else {})
 
 
-def init_report(phase: Phase, status: str, error_type: str, duration_ms: float) -> Record:
-    return init_runtime_done(phase, status, error_type) | {"metrics": {"durationMs": round(duration_ms, 3)}}
+def init_report(
+    phase: Phase, status: str, error_type: str, duration_ms: float, initialization: Initialization = "on-demand"
+) -> Record:
+    done = init_runtime_done(phase, status, error_type, initialization)
+    return done | {"metrics": {"durationMs": round(duration_ms, 3)}}
 
 
 def restore_start(version: FunctionVersion, runtime_version: str) -> Record:

@@ -31,15 +31,20 @@ def init_start(sandbox: Sandbox, phase: Phase) -> None:
         if sandbox.runtime.stands_for:
             text = substitution(sandbox.runtime.stands_for, sandbox.runtime.family)
             sandbox.log.platform(f"WARNING {text}\n")
-    _emit(sandbox, "initStart", lambda: records.init_start(sandbox.version, runtime, level, phase), t_ms)
+    _emit(
+        sandbox,
+        "initStart",
+        lambda: records.init_start(sandbox.version, runtime, level, phase, sandbox.initialization),
+        t_ms,
+    )
 
 
 def init_end(sandbox: Sandbox, phase: Phase, status: str, error_type: str, took_ms: float) -> None:
-    t_ms = sandbox.services.now_ms()
-    _emit(sandbox, "initRuntimeDone", lambda: records.init_runtime_done(phase, status, error_type), t_ms)
+    t_ms, kind = sandbox.services.now_ms(), sandbox.initialization
+    _emit(sandbox, "initRuntimeDone", lambda: records.init_runtime_done(phase, status, error_type, kind), t_ms)
     extensions(sandbox, t_ms)
     sandbox.log.platform(sandbox.lines.init_report(phase, status, error_type, took_ms, t_ms))
-    _emit(sandbox, "initReport", lambda: records.init_report(phase, status, error_type, took_ms), t_ms)
+    _emit(sandbox, "initReport", lambda: records.init_report(phase, status, error_type, took_ms, kind), t_ms)
 
 
 def extensions(sandbox: Sandbox, t_ms: int) -> None:

@@ -25,6 +25,7 @@ from workers.lifecycle import endings, telling
 from workers.lifecycle.init import run_init
 from workers.lifecycle.invoke import run_invoke
 from workers.lifecycle.log_lines import log_lines
+from workers.lifecycle.records import Initialization
 from workers.lifecycle.shutdown import ShutdownReason, run_shutdown
 from workers.lifecycle.watchdog import Watchdog
 from workers.runtimes import Runtime
@@ -39,6 +40,8 @@ from workers.sandbox.telemetry import Telemetry
 #: idle time after which the processes are frozen; and at the latest, if telemetry is not taken
 FREEZE_AFTER_S = 0.1
 FREEZE_AT_LATEST_S = 2.0
+#: limit of an Init ahead of requests; a longer function timeout is its limit
+PROVISIONED_INIT_S = 130.0
 #: MB that come with one core on AWS
 _MB_PER_CORE = 1769
 
@@ -79,21 +82,24 @@ class Sandbox:
         supervisor: Supervisor,
         services: Services,
         layers_dir: Path | None = None,
+        provisioned: bool = False,
     ) -> None:
-        """code_dir: the unpacked package; layers_dir: the merged layers, for /opt. Make it inside the running event
-        loop."""
+        """code_dir: the unpacked package; layers_dir: the merged layers, for /opt. provisioned: it is initialised ahead
+        of requests, and kept. Make it inside the running event loop."""
         self.id = uuid.uuid4().hex
         self.version, self.runtime, self.code_dir = version, runtime, code_dir
         self.layers_dir = layers_dir
         self.supervisor, self.services = supervisor, services
         self.state = SandboxState.NEW
         self.log = FunctionLog(version, services.logs)
-        self.lines = log_lines(version)
+        self.provisioned = provisioned
+        self.initialization: Initialization = "provisioned-concurrency" if provisioned else "on-demand"
+        self.lines = log_lines(version, self.initialization)
         self.last_used_s = time.monotonic()
         self.init_ms: float | None = None
         self.init_announced = False
-        #: True until the first invocation that ran here has ended
-        self.cold = True
+        #: True until the first invocation that ran here has ended; one that is provisioned is warm from the start
+        self.cold = not provisioned
         self.process: SandboxProcess | None = None
         self.api: RuntimeApi | None = None
         self.telemetry: Telemetry | None = None
@@ -128,7 +134,10 @@ class Sandbox:
 
         Raises SpawnFailed: the platform could not build the sandbox; it is STOPPED.
         """
-        await run_init(self, "init", self.services.init_s)
+        limit_s = self.services.init_s
+        if self.provisioned:
+            limit_s = max(limit_s, PROVISIONED_INIT_S, self.version.timeout_s)
+        await run_init(self, "init", limit_s)
 
     async def invoke(self, invocation: Invocation, sink: Sink | None = None) -> InvocationResult:
         """Run one invocation; returns as soon as the runtime has posted its response, before its next Next.
