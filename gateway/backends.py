@@ -18,6 +18,7 @@ from gateway.function_cache import FunctionCache
 from gateway.identity_cache import IdentityCache
 from gateway.keys import Keys
 from gateway.pass_through import PassThrough
+from gateway.rate_limits import RateLimits
 from gateway.settling import Settler
 from gateway.sigv4 import Verifier
 from hearth.aws_clients import AwsClients
@@ -37,6 +38,7 @@ from hearth.settings import Settings
 from hearth.store import Store, Stores, platform, workers
 from hearth.store.apis import ApiTable
 from hearth.store.code_signing import CodeSigningTable
+from hearth.store.concurrency import ConcurrencyTable
 from hearth.store.events import raise_partitions
 from hearth.store.executions import ExecutionTable
 from hearth.store.functions import FunctionTable
@@ -75,6 +77,8 @@ class Backends:
     apis: ApiTable
     #: APIs by their ids, as front doors use them
     doors: DoorCache[HttpApi]
+    concurrency: ConcurrencyTable
+    rates: RateLimits
     aws: AwsClients
     pass_through: PassThrough
     machines: MachineTable
@@ -161,6 +165,8 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
             control=control,
             apis=apis,
             doors=doors,
+            concurrency=ConcurrencyTable(stores.state, settings.account_concurrency),
+            rates=RateLimits(settings.requests_per_sandbox, settings.account_concurrency),
             aws=aws,
         )
 

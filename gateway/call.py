@@ -19,6 +19,8 @@ class Call:
     request: Request
     request_id: str
     backends: Backends
+    #: of an invocation that is answered when it has run: the trace header that goes on to it
+    trace_id: str = ""
     #: headers that the service's model doesn't describe
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
 

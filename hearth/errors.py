@@ -68,12 +68,17 @@ class ServiceError(HearthError):
 
 
 class TooManyRequests(HearthError):
-    """No concurrency was free. Nothing ran; retry after backing off. `Reason` says which limit."""
+    """No concurrency was free. Nothing ran; retry after backing off. `Reason` says which limit.
+
+    Only where it is a rate does waiting help by itself, so only then the answer says how long (Retry-After); AWS, as
+    recorded, sends none with the limits on concurrency.
+    """
 
     code, status, retryable = "TooManyRequestsException", 429, True
 
     def __init__(self, reason: str = "ConcurrentInvocationLimitExceeded", message: str = "Rate Exceeded.") -> None:
-        super().__init__(message, Reason=reason)
+        members = {"retryAfterSeconds": "1"} if reason.endswith("RateLimitExceeded") else {}
+        super().__init__(message, Reason=reason, **members)
         self.reason = reason
 
 
@@ -95,6 +100,12 @@ class InvalidParameterValue(HearthError):
 
 class InvalidRequestContent(HearthError):
     code, status = "InvalidRequestContentException", 400
+
+
+class RecursiveInvocation(HearthError):
+    """The chain of invocations has come through the function too often. Nothing ran."""
+
+    code, status, message_member = "RecursiveInvocationException", 400, "Message"
 
 
 class InvalidRuntime(HearthError):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from gateway.front_doors.function_uri import FunctionTarget
+from gateway.lambda_api.admission import throttled
 from hearth.clock import Deadline
 from hearth.invoker import budget_s
 from hearth.model.invocation import Invocation, InvocationResult, Outcome
@@ -85,8 +86,9 @@ async def run(
     Raises FunctionMissing, PayloadTooLarge, InvocationTimedOut, Unavailable.
     """
     record = await resolve(backends, target)
-    if record.version.reserved_concurrency == 0:
-        return InvocationResult(Outcome.THROTTLED, detail="ReservedFunctionConcurrentInvocationLimitExceeded")
+    function = await backends.cache.function(target.account, target.region, target.name)
+    if function is not None and (reason := throttled(backends, function)):
+        return InvocationResult(Outcome.THROTTLED, detail=reason)
     deadline = deadline_of(backends, record, timeout_s)
     asked = invocation(record, target, event, deadline, request_id=request_id, trace_id=trace_id)
     return await backends.invoker.invoke(asked, deadline=deadline)

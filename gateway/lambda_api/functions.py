@@ -11,7 +11,7 @@ from gateway.lambda_api import code_signing, configuration, versions, vpc
 from gateway.lambda_api.attached_layers import attach, check_total
 from gateway.lambda_api.code_package import check_zipped_size
 from gateway.lambda_api.code_source import StoredPackage, code_link, store_code
-from gateway.lambda_api.names import check_length, find, function_only, function_ref, not_found
+from gateway.lambda_api.names import check_length, find, find_function, function_only, function_ref, not_found
 from gateway.lambda_api.paging import new_marker, read_marker
 from gateway.lambda_api.runtime_notice import warn_of_runtime
 from gateway.lambda_api.versions import new_revision
@@ -20,6 +20,7 @@ from hearth.arn import LATEST
 from hearth.clock import now_ms
 from hearth.errors import InvalidParameterValue, ResourceConflict
 from hearth.model.function import FunctionVersion
+from hearth.store.concurrency import concurrency_of
 from hearth.store.functions import Beside, FunctionRecord
 
 PAGE = 50
@@ -64,8 +65,9 @@ async def get_function(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     }
     if record.tags:
         shown["Tags"] = record.tags
-    if record.version.reserved_concurrency is not None:
-        shown["Concurrency"] = {"ReservedConcurrentExecutions": record.version.reserved_concurrency}
+    reserved = concurrency_of(await find_function(call, ref)).reserved
+    if reserved is not None:
+        shown["Concurrency"] = {"ReservedConcurrentExecutions": reserved}
     return shown
 
 

@@ -15,6 +15,7 @@ import orjson
 from gateway import metrics
 from gateway.call import Call
 from gateway.ids import new_trace_id
+from gateway.lambda_api.admission import admit
 from gateway.lambda_api.names import function_ref, not_found
 from hearth.arn import LATEST, FunctionRef
 from hearth.clock import Deadline, now_ms
@@ -35,6 +36,7 @@ from hearth.model.invocation import Invocation, InvocationResult, Outcome
 from hearth.store.functions import FunctionRecord
 
 MAX_PAYLOAD_BYTES = 6_291_456
+MAX_INVOKE_ARGS_BYTES = 262_144
 MAX_CLIENT_CONTEXT_BYTES = 3583
 
 
@@ -52,9 +54,10 @@ async def invoke(call: Call, given: dict[str, Any]) -> dict[str, Any]:
 
 async def runnable(call: Call, ref: FunctionRef, kind: str) -> FunctionRecord:
     """The version that serves this request, if it may run now."""
-    record = await call.backends.cache.get(call.caller.account, call.caller.region, ref.name, ref.qualifier)
-    if record is None:
+    found = await call.backends.cache.resolve(call.caller.account, call.caller.region, ref.name, ref.qualifier)
+    if found is None:
         raise not_found(call, ref.name, ref.qualifier)
+    function, record = found
     if record.state != "Active":
         record = await call.backends.settler.healed(record)
         if record.state != "Active":
@@ -62,16 +65,15 @@ async def runnable(call: Call, ref: FunctionRef, kind: str) -> FunctionRecord:
                 "The operation cannot be performed at this time. The function is currently in the following state: "
                 f"{record.state}"
             )
-    if record.version.reserved_concurrency == 0 and kind == "RequestResponse":
-        raise TooManyRequests("ReservedFunctionConcurrentInvocationLimitExceeded")
+    if kind == "RequestResponse":
+        admit(call, function)
     return record
 
 
 async def _request_response(
     call: Call, ref: FunctionRef, record: FunctionRecord, given: dict[str, Any], payload: bytes
 ) -> dict[str, Any]:
-    version, headers = record.version, call.request.headers
-    trace_id = headers.get("x-amzn-trace-id") or new_trace_id()
+    version, headers, trace_id = record.version, call.request.headers, call.trace_id
     call.headers.append((b"x-amzn-trace-id", trace_id.encode()))
     deadline = Deadline.after(budget_s(call.backends.settings, version))
     arn = version.arn
@@ -115,6 +117,15 @@ async def _event(call: Call, ref: FunctionRef, payload: bytes) -> dict[str, Any]
     return {"StatusCode": 202, "Payload": b""}
 
 
+async def invoke_async(call: Call, given: dict[str, Any]) -> dict[str, Any]:
+    """The old form of an Event invocation: less may be sent, and there is no qualifier."""
+    ref = function_ref(call, given)
+    await runnable(call, ref, "Event")
+    payload = payload_of(given.get("InvokeArgs") or b"{}", "Event", MAX_INVOKE_ARGS_BYTES)
+    await _event(call, ref, payload)
+    return {"Status": 202}
+
+
 def _answer(result: InvocationResult, given: dict[str, Any]) -> dict[str, Any]:
     if result.outcome is not Outcome.OK and result.outcome is not Outcome.FUNCTION_ERROR:
         raise failure(result)
@@ -141,8 +152,10 @@ def failure(result: InvocationResult) -> HearthError:
     return ServiceError(result.detail or "The platform lost the invocation; it may have run.")
 
 
-def payload_of(payload: bytes, kind: str) -> bytes:
-    limit = MAX_EVENT_BYTES if kind == "Event" else MAX_PAYLOAD_BYTES
+def payload_of(payload: bytes, kind: str, limit: int | None = None) -> bytes:
+    """limit: bytes; None: that of the kind."""
+    if limit is None:
+        limit = MAX_EVENT_BYTES if kind == "Event" else MAX_PAYLOAD_BYTES
     if len(payload) > limit:
         raise RequestEntityTooLarge(
             f"{len(payload)} byte payload is too large for the {kind} invocation type (limit {limit} bytes)"

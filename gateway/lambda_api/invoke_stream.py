@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from gateway.call import Call
-from gateway.ids import new_trace_id
 from gateway.lambda_api.invoke import client_context, failure, payload_of, runnable
 from gateway.lambda_api.names import function_ref
 from gateway.response_streams import OpenedStream
@@ -29,8 +28,7 @@ async def invoke_with_response_stream(call: Call, given: dict[str, Any]) -> dict
     payload = payload_of(given.get("Payload") or b"{}", REQUEST_RESPONSE)
     if given.get("InvocationType") == "DryRun":
         return {"StatusCode": 204}
-    version, headers = record.version, call.request.headers
-    trace_id = headers.get("x-amzn-trace-id") or new_trace_id()
+    version, headers, trace_id = record.version, call.request.headers, call.trace_id
     deadline = Deadline.after(budget_s(call.backends.settings, version))
     invocation = Invocation(
         request_id=call.request_id,
