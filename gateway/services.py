@@ -10,12 +10,15 @@ from gateway.call import Operation
 from gateway.lambda_api import aliases as function_aliases
 from gateway.lambda_api import (
     code_signing,
+    concurrency,
+    event_invoke_config,
     functions,
     invoke,
     invoke_stream,
     layer_policies,
     layers,
     permissions,
+    recursion,
     runtime_management,
     versions,
 )
@@ -52,7 +55,10 @@ def offers() -> list[Offer]:
                 unchecked=("Runtime", "CompatibleRuntimes", "CompatibleRuntime", "CompatibleArchitectures"),
             ),
             {
+                **concurrency.OPERATIONS,
+                **event_invoke_config.OPERATIONS,
                 **permissions.OPERATIONS,
+                **recursion.OPERATIONS,
                 "AddLayerVersionPermission": layer_policies.add_layer_version_permission,
                 "CreateAlias": function_aliases.create_alias,
                 "CreateCodeSigningConfig": code_signing.create_code_signing_config,
@@ -72,6 +78,7 @@ def offers() -> list[Offer]:
                 "GetLayerVersionPolicy": layer_policies.get_layer_version_policy,
                 "GetRuntimeManagementConfig": runtime_management.get_runtime_management_config,
                 "Invoke": invoke.invoke,
+                "InvokeAsync": invoke.invoke_async,
                 "InvokeWithResponseStream": invoke_stream.invoke_with_response_stream,
                 "ListAliases": function_aliases.list_aliases,
                 "ListCodeSigningConfigs": code_signing.list_code_signing_configs,

@@ -1,19 +1,25 @@
 """What happens to an event after an attempt: done, tried again after a while, or dropped with its reason. Pure.
 
-Function errors count and are retried twice; what the platform could not carry out (throttled, no worker, lost, no
-answer in time) backs off and does not count. Whatever would be older than the maximum age by its next attempt is
-dropped at once. Source: Lambda Developer Guide, asynchronous invocation, error handling; ages as recorded from AWS.
+Function errors count and are retried twice, or as often as its configuration says; what the platform could not carry
+out (throttled, no worker, lost, no answer in time) backs off and does not count. Whatever would be older than the
+maximum age by its next attempt is dropped at once. A record that could not be delivered backs off in the same way.
+Source: Lambda Developer Guide, asynchronous invocation, error handling; ages as recorded from AWS.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hearth.model.event import DropReason, Event
+from hearth.model.event import DeliveryKind, DropReason, Event
+from hearth.model.event_config import EventInvokeConfig
 from hearth.model.invocation import Outcome
 
 FIRST_BACKOFF_S = 1.0
 LONGEST_BACKOFF_S = 300.0
+#: a record is delivered within so long after its event was accepted, or never
+MAX_DELIVERY_AGE_S = 43_200.0
+#: attempts at a delivery that the other side refuses: what it is sent to may just be in the making
+MAX_REFUSALS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +29,16 @@ class EventLimits:
     max_retries: int = 2
     max_age_s: float = 21_600.0
     retry_base_s: float = 60.0
+
+    def of(self, config: EventInvokeConfig | None) -> EventLimits:
+        """As the configuration of the event's qualifier has them."""
+        if config is None:
+            return self
+        return EventLimits(
+            self.max_retries if config.max_retries is None else config.max_retries,
+            self.max_age_s if config.max_age_s is None else config.max_age_s,
+            self.retry_base_s,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +56,10 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
+    """why: what the record of an undelivered parcel says."""
+
     reason: DropReason
+    why: str = ""
 
 
 Step = Done | Retry | Drop
@@ -66,6 +85,15 @@ def after_attempt(outcome: Outcome, *, runs: int, setbacks: int, age_s: float, l
     if age_s + delay_s > limits.max_age_s:
         return Drop(DropReason.EVENT_AGE_EXCEEDED)
     return Retry(delay_s, counts)
+
+
+def after_failed_delivery(kind: DeliveryKind, why: str, *, final: bool, tries: int, age_s: float) -> Retry | Drop:
+    """tries: failed ones before this. final: the other side refused it, rather than being away."""
+    delay_s = backoff_s(tries)
+    if (final and tries + 1 >= MAX_REFUSALS) or age_s + delay_s > MAX_DELIVERY_AGE_S:
+        dead_letter = kind is DeliveryKind.DEAD_LETTER
+        return Drop(DropReason.DEAD_LETTER_FAILED if dead_letter else DropReason.DESTINATION_FAILED, why)
+    return Retry(delay_s, counts=False)
 
 
 def rounded_delay_s(remaining_s: float) -> float:

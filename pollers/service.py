@@ -14,15 +14,20 @@ import socket
 import uuid
 
 from hearth import service
+from hearth.aws_clients import AwsClients
 from hearth.broker.connection import Broker
 from hearth.broker.event_messages import EventPublisher
 from hearth.broker.invoker import BrokerInvoker
+from hearth.credentials import platform_secret
 from hearth.errors import HearthError
 from hearth.log import configure
 from hearth.settings import Settings
 from hearth.store import Stores, events, keys, leases
+from hearth.store.functions import FunctionTable
+from pollers.destinations import Destinations
 from pollers.event_dispatcher import EventDispatcher
 from pollers.partition import Partition
+from pollers.provisioning import Provisioner
 from pollers.sharing import partitions_of
 
 log = logging.getLogger(__name__)
@@ -35,11 +40,12 @@ _QUIESCE_S = 3.0
 class Poller:
     """`run(stopping)` is its life."""
 
-    def __init__(self, settings: Settings, broker: Broker, stores: Stores) -> None:
+    def __init__(self, settings: Settings, broker: Broker, stores: Stores, aws: AwsClients) -> None:
         self.id = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
         self._settings = settings
         self._broker = broker
         self._stores = stores
+        self._aws = aws
         self._partitions = settings.event_partitions
         self._held: dict[int, Partition] = {}
 
@@ -52,9 +58,12 @@ class Poller:
             self._broker, partitions=self._partitions, max_bytes=self._settings.event_queue_bytes
         )
         await self._publisher.start()
-        self._dispatcher = EventDispatcher(self._settings, self._stores, invoker)
+        destinations = Destinations(self._broker, self._publisher, FunctionTable(self._stores.state), self._aws)
+        self._dispatcher = EventDispatcher(self._settings, self._stores, invoker, destinations)
+        provisioner = Provisioner(self._settings, self._stores, invoker, self.id)
         log.info("poller ready", extra={"action": "poller_ready", "poller": self.id})
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(provisioner.run(stopping), name="provisioner")
             while not stopping.is_set():
                 try:
                     await self._rebalance(tasks)
@@ -126,12 +135,15 @@ async def poll(settings: Settings, stopping: asyncio.Event) -> None:
     broker = await Broker.connect_patiently(settings.broker_url, "poller", stopping)
     if broker is None:
         return
+    closing = contextlib.ExitStack()
     try:
-        life = Poller(settings, broker, stores).run(stopping)
+        aws = closing.enter_context(contextlib.closing(AwsClients(settings, await platform_secret(settings, stores))))
+        life = Poller(settings, broker, stores, aws).run(stopping)
         drain_s = settings.drain_seconds
         await service.until_drained(life, stopping, drain_s=drain_s, left="what runs is tried again")
     finally:
         with contextlib.suppress(TimeoutError):
+            closing.close()
             async with asyncio.timeout(_CLOSE_S):
                 await broker.close()
                 await stores.close()

@@ -17,7 +17,8 @@ from pika.channel import Channel as PikaChannel
 from hearth.broker import events
 from hearth.broker.connection import Broker, Channel, PublishRefused, Unconfirmed
 from hearth.errors import TooManyRequests, Unavailable
-from hearth.model.event import Event, Failure, partition_of
+from hearth.model.event import Delivery as Sending
+from hearth.model.event import DeliveryKind, Event, Failure, partition_of
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,15 @@ def event_properties(event: Event) -> BasicProperties:
     if event.failure is not None:
         headers["failed-version"] = event.failure.executed_version
         headers["failed-payload"] = event.failure.payload
+    if event.delivery is not None:
+        sending = event.delivery
+        headers["deliver"] = [
+            sending.kind.value,
+            sending.target,
+            sending.condition,
+            sending.error_code,
+            sending.error_message,
+        ]
     return BasicProperties(
         content_type=event.content_type,
         headers=headers,
@@ -76,7 +86,13 @@ def read_event(properties: BasicProperties, body: bytes) -> Event:
         attempts=get("attempts", 0),
         failure=failure,
         due_at_ms=get("due", 0),
+        delivery=_read_sending(headers["deliver"]) if "deliver" in headers else None,
     )
+
+
+def _read_sending(header: list[Any]) -> Sending:
+    kind, *others = header
+    return Sending(DeliveryKind(kind), *others)
 
 
 class EventPublisher:

@@ -1,6 +1,6 @@
-"""An accepted asynchronous invocation (an event), and what is kept of one that was dropped.
+"""An accepted asynchronous invocation (an event), and a record of one that is on its way to a destination.
 
-Source: Lambda Developer Guide, asynchronous invocation; the invocation record as recorded from AWS.
+Source: Lambda Developer Guide, asynchronous invocation.
 """
 
 from __future__ import annotations
@@ -8,17 +8,11 @@ from __future__ import annotations
 import enum
 import zlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
-
-import orjson
 
 from hearth.arn import LATEST, function_arn
 from hearth.model.invocation import InvocationResult, Outcome
 
 MAX_EVENT_BYTES = 1_048_576
-#: of a request's or a response's payload in a record; a larger one is replaced by its size
-MAX_RECORDED_BYTES = 65_536
 #: of the last error that travels with the event; it is a header, and headers must fit into one frame
 MAX_CARRIED_BYTES = 16_384
 
@@ -31,9 +25,30 @@ class Failure:
     payload: bytes
 
 
+class DeliveryKind(enum.StrEnum):
+    SUCCESS = "success"
+    FAILURE = "failure"
+    #: the event itself, to the function's dead-letter queue
+    DEAD_LETTER = "dead-letter"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Where a record goes. condition: what the record says of the event's end. error_*: a dead letter's attributes."""
+
+    kind: DeliveryKind
+    target: str
+    condition: str
+    error_code: int = 200
+    error_message: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`payload` is what the caller sent, byte for byte. The function is resolved anew for every attempt."""
+    """`payload` is what the caller sent, byte for byte. The function is resolved anew for every attempt.
+
+    With a `delivery` it is a parcel: the event has ended, and the payload is what is to be delivered.
+    """
 
     request_id: str
     account: str
@@ -55,6 +70,7 @@ class Event:
     failure: Failure | None = None
     #: epoch ms before which it is not attempted again; 0: at once
     due_at_ms: int = 0
+    delivery: Delivery | None = None
 
     @property
     def arn(self) -> str:
@@ -67,13 +83,18 @@ class Event:
 
 
 class DropReason(enum.StrEnum):
-    """The first three are AWS's `condition`s."""
+    """The first three are AWS's `condition`s; so that AWS's words stay AWS's, the others read differently."""
 
     RETRIES_EXHAUSTED = "RetriesExhausted"
     EVENT_AGE_EXCEEDED = "EventAgeExceeded"
     ZERO_RESERVED_CONCURRENCY = "ZeroReservedConcurrency"
     #: there is no such function or qualifier any more
     FUNCTION_DELETED = "FunctionDeleted"
+    #: its chain of invocations came through the function too often
+    RECURSION = "RecursiveInvocation"
+    #: it ended, but its record could not be delivered
+    DESTINATION_FAILED = "DestinationDeliveryFailed"
+    DEAD_LETTER_FAILED = "DeadLetterFailed"
 
 
 def partition_of(arn: str, partitions: int) -> int:
@@ -87,36 +108,3 @@ def failure_of(result: InvocationResult) -> Failure | None:
         return None
     fits = len(result.payload) <= MAX_CARRIED_BYTES
     return Failure(result.executed_version or LATEST, result.payload if fits else b"")
-
-
-def invocation_record(event: Event, reason: DropReason, at_ms: int) -> bytes:
-    """AWS's record of an event that did not succeed, JSON. Payloads above MAX_RECORDED_BYTES become their size."""
-    record: dict[str, Any] = {
-        "version": "1.0",
-        "timestamp": datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
-        "requestContext": {
-            "requestId": event.request_id,
-            "functionArn": function_arn(event.region, event.account, event.name, event.qualifier or LATEST),
-            "condition": reason.value,
-            "approximateInvokeCount": event.runs,
-        },
-        "requestPayload": _recorded(event.payload),
-    }
-    if event.failure is not None:
-        record["responseContext"] = {
-            "statusCode": 200,
-            "executedVersion": event.failure.executed_version,
-            "functionError": "Unhandled",
-        }
-        record["responsePayload"] = _recorded(event.failure.payload)
-    return orjson.dumps(record)
-
-
-def _recorded(payload: bytes) -> Any:
-    """JSON as it is; a runtime may answer with what is none."""
-    if len(payload) > MAX_RECORDED_BYTES:
-        return f"({len(payload)} bytes)"
-    try:
-        return orjson.loads(payload or b"null")
-    except orjson.JSONDecodeError:
-        return payload.decode("utf-8", "replace")

@@ -12,7 +12,7 @@ import orjson
 from redis.exceptions import RedisError
 
 from hearth.errors import HearthError, Unavailable
-from hearth.model.event import DropReason, Event, invocation_record
+from hearth.model.event import DropReason, Event
 from hearth.store import keys
 from hearth.store.client import Store
 
@@ -35,12 +35,12 @@ async def partitions(state: Store) -> int:
     return int(await state.get(keys.EVENT_PARTITIONS) or 0)
 
 
-async def drop(state: Store, event: Event, reason: DropReason, at_ms: int) -> None:
-    """Keep the invocation record and count it; durable when this returns. Twice, if it is called twice."""
+async def drop(state: Store, event: Event, reason: DropReason, record: bytes) -> None:
+    """Keep the record and count it; durable when this returns. Twice, if it is called twice."""
     await state.run(
         "event_drop",
         keys=[keys.events_dropped(event.arn), keys.EVENTS_DROPPED],
-        args=[invocation_record(event, reason, at_ms), KEPT_RECORDS, f"{event.arn}|{reason}"],
+        args=[record, KEPT_RECORDS, f"{event.arn}|{reason}"],
     )
 
 

@@ -17,6 +17,8 @@ from botocore.exceptions import ClientError
 from tests.faults.conftest import Start
 from tests.faults.test_worker_dies import RECORDER, runs_of
 from tests.support import load
+from tests.support.companion import CompanionServer
+from tests.support.functions import ECHO
 from tests.support.stack import PlatformStack
 
 PATIENCE_S = 150.0
@@ -163,3 +165,39 @@ def test_pushes_are_answered_beside_events_at_full_speed(start: Start, tmp_path:
 def resident_kb(pid: int) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+
+
+def test_each_of_500_events_has_its_destination_record_though_the_broker_is_restarted(start: Start) -> None:
+    """The broker is killed and comes back while they are accepted, run and reported."""
+    stack = start(isolation="process", event_retry_base_seconds=1)
+    name = stack.deploy(None, ECHO)
+    with CompanionServer(stack.companion_port) as others:
+        url = others.client("sqs").create_queue(QueueName="records")["QueueUrl"]
+        stack.client("lambda").put_function_event_invoke_config(
+            FunctionName=name,
+            DestinationConfig={"OnSuccess": {"Destination": "arn:aws:sqs:us-east-1:000000000000:records"}},
+        )
+        accepted: list[str] = []
+        while len(accepted) < 500:
+            if len(accepted) in (150, 350):
+                os.kill(stack.servers.pid("broker"), signal.SIGKILL)
+            try:
+                accepted.append(send(stack, name, {"i": len(accepted)}))
+            except ClientError:  # it may have been accepted nevertheless; nobody was told so
+                time.sleep(0.1)
+        records = Counter[str]()
+
+        def collect() -> bool:
+            messages = others.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+            for message in messages:
+                record = json.loads(message["Body"])
+                assert record["requestContext"]["condition"] == "Success"
+                records[record["requestContext"]["requestId"]] += 1
+                others.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            return not messages and set(accepted) <= set(records)
+
+        wait_for(collect, stack)
+    repeats = {request_id: often for request_id, often in records.items() if often > 1}
+    print(f"{len(accepted)} accepted, {len(records)} ids with a record, repeated: {repeats}")
+    assert len(set(accepted)) == 500
+    assert set(accepted) <= set(records)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.request import urlopen
@@ -19,6 +19,7 @@ from tests.support.command import hearth
 from tests.support.functions import zip_of
 from tests.support.servers import PrivateServers
 from tests.support.stack import PlatformStack
+from tests.support.waiting import until
 
 #: a run of one function leaves its line in this log group's streams
 TELL = """
@@ -55,15 +56,6 @@ def send(stack: PlatformStack, name: str, event: Any, **parameters: Any) -> dict
     return stack.client("lambda").invoke(
         FunctionName=name, InvocationType="Event", Payload=json.dumps(event), **parameters
     )
-
-
-def until(what: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """The first true answer."""
-    limit = time.monotonic() + seconds
-    while not (answer := what()):
-        assert time.monotonic() < limit, f"never came: {what}"
-        time.sleep(0.1)
-    return answer
 
 
 def runs(stack: PlatformStack, name: str) -> list[dict[str, Any]]:
