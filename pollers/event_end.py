@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from hearth.model.event import Delivery, DeliveryKind, Event
+from hearth.lineage import pass_through
+from hearth.model.event import Delivery, DeliveryKind, DropReason, Event
 from hearth.model.event_config import EventInvokeConfig
 from hearth.model.invocation import InvocationResult, Outcome
 from hearth.model.invocation_record import SUCCESS, error_message_of, invocation_record
@@ -42,7 +43,9 @@ def parcels(event: Event, step: Step, result: InvocationResult | None, ways: Way
             return [_parcel(event, record, Delivery(DeliveryKind.SUCCESS, ways.on_success, SUCCESS))]
         case Drop(reason=reason):
             condition, sent = reason.value, []
-            if ways.on_failure:
+            # What ended a circle must not begin it anew.
+            on_again = reason is DropReason.RECURSION and ":lambda:" in ways.on_failure
+            if ways.on_failure and not on_again:
                 version, response = _response(event, result)
                 record = invocation_record(event, condition, at_ms, executed_version=version, response=response)
                 sent.append(_parcel(event, record, Delivery(DeliveryKind.FAILURE, ways.on_failure, condition)))
@@ -55,8 +58,19 @@ def parcels(event: Event, step: Step, result: InvocationResult | None, ways: Way
 
 
 def _parcel(event: Event, body: bytes, delivery: Delivery) -> Event:
-    """Its age counts from the event's acceptance; its tries are its own."""
-    return replace(event, payload=body, delivery=delivery, runs=0, setbacks=0, attempts=0, failure=None, due_at_ms=0)
+    """Its age counts from the event's acceptance; its tries are its own. Its trace has come through the function."""
+    trace_id, _ = pass_through(event.trace_id, event.arn)
+    return replace(
+        event,
+        payload=body,
+        delivery=delivery,
+        trace_id=trace_id,
+        runs=0,
+        setbacks=0,
+        attempts=0,
+        failure=None,
+        due_at_ms=0,
+    )
 
 
 def _response(event: Event, result: InvocationResult | None) -> tuple[str, bytes]:

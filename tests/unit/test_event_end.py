@@ -40,6 +40,9 @@ def targets(step: Done | Drop | Retry, ways: Ways, result: InvocationResult | No
         (EXHAUSTED, Ways(on_success="s"), []),
         (EXHAUSTED, Ways(dead_letters="d"), ["d"]),
         (Retry(1.0, counts=True), ALL, []),
+        # what ended a circle of functions must not begin it anew
+        (Drop(DropReason.RECURSION), Ways(on_failure="arn:aws:lambda:f", dead_letters="d"), ["d"]),
+        (Drop(DropReason.RECURSION), Ways(on_failure="arn:aws:sqs:q"), ["arn:aws:sqs:q"]),
     ],
 )
 def test_end_decides_where_records_go(step: Done | Drop | Retry, ways: Ways, expected: list[str]) -> None:
@@ -79,6 +82,7 @@ def test_record_of_a_failure_has_the_whole_answer_of_the_run_that_was_just_now()
 def test_parcel_counts_its_own_tries() -> None:
     (record,) = parcels(replace(EVENT, runs=3, setbacks=7, attempts=9), Done(), FAILED, ALL, 0)
     assert (record.runs, record.setbacks, record.attempts, record.failure) == (0, 0, 0, None)
+    assert "Lineage=" in record.trace_id, "the chain goes on through it"
     assert record.request_id == EVENT.request_id
 
 
