@@ -37,6 +37,7 @@ from orchestrator.express import Express
 from orchestrator.integrations import Integration, optimised
 from orchestrator.integrations.aws_sdk import AwsSdk
 from orchestrator.integrations.functions import Functions
+from orchestrator.integrations.http import Http
 from orchestrator.integrations.states import States
 from orchestrator.logs import ExecutionLogs
 from orchestrator.map_io import MapFiles
@@ -128,6 +129,7 @@ class Orchestrator:
         integrations: dict[str, Integration] = {
             "states": States(MachineTable(state), table, clock),
             AWS_SDK: AwsSdk(self._backends.aws),
+            "http": Http(self._backends.aws),
             **optimised.integrations(self._backends.aws),
         }
         definitions = Definitions(table)

@@ -15,7 +15,7 @@ import orjson
 from hearth.asl import errors
 from hearth.asl.context import context_object, execution
 from hearth.asl.definition import Definition, Left, MapItem, State
-from hearth.asl.scope import Json, Scope
+from hearth.asl.scope import Entropy, Json, Scope
 from hearth.model.history import HistoryEvent
 from orchestrator.core.effects import CancelTask, CancelTimer, Decision, Effect, SetTimer
 from orchestrator.core.evolve import evolve
@@ -48,6 +48,7 @@ class Run:
     __slots__ = (
         "_context_execution",
         "_dice",
+        "_entropy",
         "_timers",
         "at_ms",
         "decision",
@@ -72,6 +73,8 @@ class Run:
         self._timers: dict[str, int | None] = {}
         self._context_execution: dict[str, Json] | None = None
         self._dice: pseudo.Random | None = None
+        #: expressions' random numbers and time are the decision's own too
+        self._entropy = Entropy(repr(random), at_ms)
 
     # ------------------------------------------------------------------------------------------------- events
 
@@ -173,7 +176,7 @@ class Run:
             task_token=task_token,
             item=item or (self._item(frame) if frame.parent >= 0 else None),
         )
-        return Scope(frame.data(), context, self._variables(frame))
+        return Scope(frame.data(), context, self._variables(frame), entropy=self._entropy)
 
     def _make_context_execution(self) -> dict[str, Json]:
         state = self.state

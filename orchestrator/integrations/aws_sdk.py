@@ -7,6 +7,7 @@ Parameters and results are in PascalCase, errors named after the service and the
 
 from __future__ import annotations
 
+import base64
 import functools
 import re
 import uuid
@@ -69,6 +70,7 @@ class AwsSdk:
         more = ""
         if error.service == "s3":
             extended = error.metadata.get("HostId", "") or error.metadata.get("HTTPHeaders", {}).get("x-amz-id-2", "")
+            extended = extended or base64.b64encode(uuid.uuid4().bytes + uuid.uuid4().bytes).decode()
             more = f", Extended Request ID: {extended}"
         cause = f"{error.message} (Service: {service}, Status Code: {error.status}, Request ID: {request_id}{more})"
         return TaskError(f"{service}.{name}", cause)

@@ -77,7 +77,8 @@ class Functions:
             raise _no_function(str(given.get("FunctionName", "")))
         if given.get("Qualifier"):
             ref = replace(ref, qualifier=str(given["Qualifier"]))
-        payload = orjson.dumps(given["Payload"]) if "Payload" in given else b"{}"
+        # a Payload of null is as good as none
+        payload = b"{}" if given.get("Payload") is None else orjson.dumps(given["Payload"])
         if given.get("InvocationType") == "Event":
             return await self._accept(task, ref, payload)
         called = await self._invoke(
@@ -87,6 +88,7 @@ class Functions:
             resumed=resumed,
             tail=given.get("LogType") == "Tail",
             client_context=_client_context(given.get("ClientContext")),
+            compact=True,
         )
         return _answer(called, with_log=given.get("LogType") == "Tail")
 
@@ -99,6 +101,7 @@ class Functions:
         resumed: bool,
         tail: bool = False,
         client_context: str = "",
+        compact: bool = False,
     ) -> Called:
         version = await self._version(task, ref)
         request_id = str(uuid.uuid4())
@@ -115,7 +118,7 @@ class Functions:
         )
         result = await self._run(task, version, invocation, resumed=resumed)
         if result.outcome is Outcome.FUNCTION_ERROR:
-            raise function_error(result.payload)
+            raise function_error(result.payload, compact=compact)
         if result.outcome is not Outcome.OK:
             raise _platform_error(result)
         return Called(result.payload, result.executed_version or version.version, result.log_tail, request_id)
@@ -187,8 +190,11 @@ class Functions:
         return record.version
 
 
-def function_error(payload: bytes) -> TaskError:
-    """A function that raised, timed out or died: its own error type, and its error document as the cause."""
+def function_error(payload: bytes, *, compact: bool = False) -> TaskError:
+    """A function that raised, timed out or died: its own error type, and its error document as the cause.
+
+    compact: without the runtime's blanks, as `lambda:invoke` shows it; a function's ARN as Resource keeps them.
+    """
     text = payload.decode("utf-8", "replace")
     try:
         document = orjson.loads(payload)
@@ -200,7 +206,7 @@ def function_error(payload: bytes) -> TaskError:
             "Lambda.Unknown",
             "The cause could not be determined because Lambda did not return an error type. Returned payload: " + text,
         )
-    return TaskError(str(kind), text)
+    return TaskError(str(kind), orjson.dumps(document).decode() if compact else text)
 
 
 def _platform_error(result: InvocationResult) -> TaskError:

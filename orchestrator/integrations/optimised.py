@@ -64,8 +64,6 @@ class Optimised:
         task = dataclasses.replace(task, parameters=self._prepared(task))
         exchange = await exchanged(self._aws, task, self._name, self._failed, self._incomplete)
         answer = exchange.answer
-        if self._name == "events":
-            return _entries(answer)
         return orjson.dumps(answer | self._metadata(answer, exchange.metadata)).decode()
 
     def _metadata(self, answer: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
@@ -81,12 +79,14 @@ class Optimised:
 
     def _failed(self, task: TaskCall, error: AwsCallFailed) -> TaskError:
         style = self._style
-        name = error.shape
+        name, message = error.shape, error.message
+        if error.code == "NotFound" and "TopicArn" in task.parameters:
+            message = "Topic does not exist"  # the one thing that can be missing
         if name and not name.endswith("Exception"):
             name = f"{name}Exception"
         request_id = error.metadata.get("RequestId", "") or str(uuid.uuid4())
         cause = (
-            f"{error.message} (Service: {style.service}; Status Code: {error.status}; Error Code: {error.code}; "
+            f"{message} (Service: {style.service}; Status Code: {error.status}; Error Code: {error.code}; "
             f"Request ID: {request_id}; Proxy: null)"
         )
         return TaskError(f"{style.prefix}.{name or style.general}", cause)
@@ -99,12 +99,34 @@ class Optimised:
         return incomplete(service, task.action, member)
 
 
+class PutEvents(Optimised):
+    """`events:putEvents`: an entry that is refused fails the task, with all entries' results as its cause."""
+
+    async def call(self, task: TaskCall) -> str:
+        entries = task.parameters.get("Entries") or []
+        refused = {index: problem for index, entry in enumerate(entries) if (problem := _entry_problem(entry))}
+        sent = [entry for index, entry in enumerate(entries) if index not in refused]
+        results: list[dict[str, Any]] = []
+        failed = len(refused)
+        if sent or not entries:
+            accepted = dataclasses.replace(task, parameters=_with_resources(task, sent))
+            exchange = await exchanged(self._aws, accepted, self._name, self._failed, self._incomplete)
+            results = list(exchange.answer.get("Entries", []))
+            failed += exchange.answer.get("FailedEntryCount", 0)
+        for index, problem in refused.items():  # in the order of their entries
+            results.insert(index, problem)
+        text = orjson.dumps({"Entries": results, "FailedEntryCount": failed}).decode()
+        if failed:
+            raise TaskError("EventBridge.FailedEntry", text)
+        return text
+
+
 def integrations(aws: AwsClients) -> dict[str, Optimised]:
     """By the service's name in resources."""
     return {
         "sqs": Optimised(aws, "sqs", _SQS, _message),
-        "sns": Optimised(aws, "sns", _SNS, lambda task: task.parameters),
-        "events": Optimised(aws, "events", _EVENTS, _with_resources),
+        "sns": Optimised(aws, "sns", _SNS, _notification),
+        "events": PutEvents(aws, "events", _EVENTS, lambda task: task.parameters),
         "dynamodb": Optimised(aws, "dynamodb", _DYNAMODB, _table),
     }
 
@@ -119,23 +141,41 @@ def _message(task: TaskCall) -> dict[str, Any]:
     return parameters
 
 
-def _with_resources(task: TaskCall) -> dict[str, Any]:
+def _notification(task: TaskCall) -> dict[str, Any]:
+    topic = str(task.parameters.get("TopicArn", ""))
+    if topic.endswith(".fifo") and not task.parameters.get("MessageGroupId"):
+        message = (
+            "Invalid parameter: The MessageGroupId parameter is required for FIFO topics (Service: AmazonSNS; Status "
+            f"Code: 400; Error Code: InvalidParameter; Request ID: {uuid.uuid4()}; Proxy: null)"
+        )
+        raise TaskError("SNS.InvalidParameterException", message)
+    return task.parameters
+
+
+def _entry_problem(entry: Any) -> dict[str, str] | None:
+    """Why EventBridge would refuse an entry by itself."""
+    if not isinstance(entry, dict):
+        return {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."}
+    for member in ("Source", "DetailType"):
+        if not entry.get(member):
+            text = f"Parameter {member} is not valid. Reason: {member} is a required argument."
+            return {"ErrorCode": "InvalidArgument", "ErrorMessage": text}
+    detail = entry.get("Detail")
+    if isinstance(detail, str):
+        try:
+            detail = orjson.loads(detail)
+        except orjson.JSONDecodeError:
+            detail = None
+    if not isinstance(detail, dict):
+        return {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."}
+    return None
+
+
+def _with_resources(task: TaskCall, entries: list[dict[str, Any]]) -> dict[str, Any]:
     """Events carry the ARNs of the machine and the execution that they come from."""
     origin = [task.execution.machine_arn, task.execution.arn]
-    entries = [
-        entry | {"Resources": [*(entry.get("Resources") or []), *origin]} if isinstance(entry, dict) else entry
-        for entry in task.parameters.get("Entries") or []
-    ]
-    return task.parameters | {"Entries": entries}
-
-
-def _entries(answer: dict[str, Any]) -> str:
-    """An entry that was refused fails the task."""
-    shown = {"Entries": answer.get("Entries", []), "FailedEntryCount": answer.get("FailedEntryCount", 0)}
-    text = orjson.dumps(shown).decode()
-    if shown["FailedEntryCount"]:
-        raise TaskError("EventBridge.FailedEntry", text)
-    return text
+    sent = [entry | {"Resources": [*(entry.get("Resources") or []), *origin]} for entry in entries]
+    return task.parameters | {"Entries": sent}
 
 
 def _table(task: TaskCall) -> dict[str, Any]:
