@@ -1,0 +1,208 @@
+"""Tasks that call AWS services and HTTP APIs: real requests to a companion server and to a server of the test's own."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from tests.support.companion import CompanionServer
+from tests.support.stack import PlatformStack
+
+ROLE = "arn:aws:iam::000000000000:role/test"
+
+
+@pytest.fixture
+def states(stack: PlatformStack, companion: CompanionServer) -> Any:
+    return stack.client("stepfunctions", inject_host_prefix=False)
+
+
+def start(states: Any, definition: dict[str, Any]) -> str:
+    name = f"m-{uuid.uuid4().hex[:12]}"
+    made = states.create_state_machine(name=name, definition=json.dumps(definition), roleArn=ROLE)
+    return str(states.start_execution(stateMachineArn=made["stateMachineArn"])["executionArn"])
+
+
+def ended(states: Any, arn: str, wait_s: float = 60.0) -> dict[str, Any]:
+    until = time.monotonic() + wait_s
+    while (found := states.describe_execution(executionArn=arn))["status"] == "RUNNING":
+        assert time.monotonic() < until, states.get_execution_history(executionArn=arn)["events"]
+        time.sleep(0.05)
+    return dict(found)
+
+
+def task(resource: str, arguments: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    state = {"Type": "Task", "Resource": f"arn:aws:states:::{resource}", "Arguments": arguments, "End": True}
+    return {"StartAt": "T", "QueryLanguage": "JSONata", "States": {"T": state | fields}}
+
+
+def result(states: Any, resource: str, arguments: dict[str, Any]) -> Any:
+    found = ended(states, start(states, task(resource, arguments)))
+    assert found["status"] == "SUCCEEDED", found
+    return json.loads(found["output"])
+
+
+def failure(states: Any, resource: str, arguments: dict[str, Any]) -> tuple[str, str]:
+    found = ended(states, start(states, task(resource, arguments)))
+    assert found["status"] == "FAILED", found
+    return found["error"], found["cause"]
+
+
+def test_any_service_by_its_sdk(states: Any, companion: CompanionServer) -> None:
+    bucket = f"b-{uuid.uuid4().hex[:12]}"
+    assert result(states, "aws-sdk:s3:createBucket", {"Bucket": bucket})["Location"] == f"/{bucket}"
+    result(states, "aws-sdk:s3:putObject", {"Bucket": bucket, "Key": "k", "Body": {"n": [1]}})
+    read = result(states, "aws-sdk:s3:getObject", {"Bucket": bucket, "Key": "k"})
+    assert (read["Body"], read["ContentLength"]) == ('{"n":[1]}', 9)
+    assert read["LastModified"].endswith("Z")
+
+    error, cause = failure(states, "aws-sdk:s3:getObject", {"Bucket": bucket, "Key": "none"})
+    assert error == "S3.NoSuchKeyException"
+    assert cause.startswith("The specified key does not exist. (Service: S3, Status Code: 404, Request ID: ")
+    error, cause = failure(states, "aws-sdk:dynamodb:putItem", {"TableName": "none"})
+    assert error == "DynamoDb.DynamoDbException"
+    assert "Value null at 'item' failed to satisfy constraint: Member must not be null" in cause
+    error, cause = failure(states, "aws-sdk:s3:getObject", {"Bucket": bucket, "Nope": 1})
+    assert error == "States.Runtime"
+    assert 'The field "Nope" is not supported by Step Functions' in cause
+    error, cause = failure(states, "aws-sdk:ec2:describeInstances", {})
+    assert error == "Ec2.SdkClientException"
+    assert "Nobody serves ec2 here" in cause
+
+
+def test_platform_itself_by_its_sdk(states: Any) -> None:
+    error, cause = failure(states, "aws-sdk:sfn:sendTaskSuccess", {"TaskToken": "nope", "Output": {"a": 1}})
+    assert error == "Sfn.InvalidTokenException"
+    assert cause.startswith("Invalid Token: 'Invalid token' (Service: Sfn, Status Code: 400, Request ID: ")
+
+
+def test_optimised_services(states: Any, companion: CompanionServer) -> None:
+    sqs, sns = companion.client("sqs"), companion.client("sns")
+    queue = sqs.create_queue(QueueName=f"q-{uuid.uuid4().hex[:12]}")["QueueUrl"]
+    topic = sns.create_topic(Name=f"t-{uuid.uuid4().hex[:12]}")["TopicArn"]
+
+    sent = result(states, "sqs:sendMessage", {"QueueUrl": queue, "MessageBody": {"a": 1}})
+    (message,) = sqs.receive_message(QueueUrl=queue)["Messages"]
+    assert (message["Body"], sent["MessageId"]) == ('{"a":1}', message["MessageId"])
+    assert sent["SdkHttpMetadata"]["HttpStatusCode"] == 200
+    assert "MessageId" in result(states, "sns:publish", {"TopicArn": topic, "Message": {"a": 1}})
+    entry = {"Source": "s", "DetailType": "d", "Detail": {"a": 1}}
+    assert result(states, "events:putEvents", {"Entries": [entry]})["FailedEntryCount"] == 0
+
+    error, cause = failure(states, "events:putEvents", {"Entries": [entry, {**entry, "Detail": '"text"'}]})
+    first, second = json.loads(cause)["Entries"]
+    assert (error, list(first), second["ErrorCode"]) == ("EventBridge.FailedEntry", ["EventId"], "MalformedDetail")
+    error, cause = failure(states, "sns:publish", {"TopicArn": f"{topic}-none", "Message": "m"})
+    assert error == "SNS.NotFoundException"
+    assert cause.startswith("Topic does not exist (Service: AmazonSNS; Status Code: 404; Error Code: NotFound; ")
+    error, cause = failure(states, "dynamodb:getItem", {"TableName": "none", "Key": {"id": {"S": "1"}}})
+    assert error == "DynamoDB.ResourceNotFoundException"
+    assert "(Service: AmazonDynamoDBv2; Status Code: 400; Error Code: ResourceNotFoundException; " in cause
+
+
+def test_message_carries_a_token_that_ends_its_task(states: Any, companion: CompanionServer) -> None:
+    sqs = companion.client("sqs")
+    queue = sqs.create_queue(QueueName=f"q-{uuid.uuid4().hex[:12]}")["QueueUrl"]
+    body = {"token": "{% $states.context.Task.Token %}"}
+    arn = start(states, task("sqs:sendMessage.waitForTaskToken", {"QueueUrl": queue, "MessageBody": body}))
+    messages: list[dict[str, Any]] = []
+    until = time.monotonic() + 30
+    while not messages and time.monotonic() < until:
+        messages = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages", [])
+    states.send_task_success(taskToken=json.loads(messages[0]["Body"])["token"], output='{"approved": true}')
+    found = ended(states, arn)
+    assert (found["status"], json.loads(found["output"])) == ("SUCCEEDED", {"approved": True})
+
+
+class Api(BaseHTTPRequestHandler):
+    """Answers with what it was asked; /status/N with N; /token gives an access token to those who have the secret."""
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+        status, shown = 200, {"method": self.command, "path": self.path, "headers": dict(self.headers), "body": body}
+        if self.path.startswith("/status/"):
+            status = int(self.path.partition("?")[0].rpartition("/")[2])
+        if self.path == "/token":
+            shown = {"access_token": "given" if "client_secret=hidden" in body else "refused"}
+        data = json.dumps(shown).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_GET = do_POST = do_PUT = _answer
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def connection(companion: CompanionServer, kind: str, parameters: dict[str, Any]) -> dict[str, str]:
+    made = companion.client("events").create_connection(
+        Name=f"c-{uuid.uuid4().hex[:12]}", AuthorizationType=kind, AuthParameters=parameters
+    )
+    return {"ConnectionArn": made["ConnectionArn"]}
+
+
+def test_http_api_with_a_key(states: Any, companion: CompanionServer, api: str) -> None:
+    parameters = {
+        "ApiKeyAuthParameters": {"ApiKeyName": "X-Key", "ApiKeyValue": "k1"},
+        "InvocationHttpParameters": {"QueryStringParameters": [{"Key": "v", "Value": "2", "IsValueSecret": False}]},
+    }
+    arguments = {
+        "ApiEndpoint": f"{api}/orders",
+        "Method": "POST",
+        "InvocationConfig": connection(companion, "API_KEY", parameters),
+        "Headers": {"X-Own": "h"},
+        "QueryParameters": {"a": ["1", "2"]},
+        "RequestBody": {"n": 1},
+    }
+    answer = result(states, "http:invoke", arguments)
+    seen = answer["ResponseBody"]
+    assert (answer["StatusCode"], answer["StatusText"]) == (200, "OK")
+    assert answer["Headers"]["Content-Type"] == ["application/json"]
+    assert (seen["method"], seen["path"], seen["body"]) == ("POST", "/orders?a=1&a=2&v=2", '{"n":1}')
+    assert (seen["headers"]["X-Key"], seen["headers"]["X-Own"]) == ("k1", "h")
+
+    encoded = arguments | {
+        "RequestBody": {"list": [1, 2], "o": {"k": "v"}},
+        "Transform": {"RequestBodyEncoding": "URL_ENCODED", "RequestEncodingOptions": {"ArrayFormat": "REPEAT"}},
+    }
+    seen = result(states, "http:invoke", encoded)["ResponseBody"]
+    assert seen["headers"]["Content-Type"] == "application/x-www-form-urlencoded"
+    assert seen["body"] == "list=1&list=2&o%5Bk%5D=v"
+
+    error, cause = failure(states, "http:invoke", arguments | {"ApiEndpoint": f"{api}/status/404"})
+    assert (error, json.loads(cause)["path"]) == ("States.Http.StatusCode.404", "/status/404?a=1&a=2&v=2")
+    error, cause = failure(states, "http:invoke", arguments | {"Headers": {"Host": "evil"}})
+    assert error == "States.Runtime"
+    error, cause = failure(states, "http:invoke", arguments | {"ApiEndpoint": "http://169.254.169.254/latest"})
+    assert (error, "link-local" in cause) == ("States.Http.Socket", True)
+
+
+def test_http_api_with_an_access_token(states: Any, companion: CompanionServer, api: str) -> None:
+    oauth = {
+        "ClientParameters": {"ClientID": "id", "ClientSecret": "hidden"},
+        "AuthorizationEndpoint": f"{api}/token",
+        "HttpMethod": "POST",
+    }
+    used = connection(companion, "OAUTH_CLIENT_CREDENTIALS", {"OAuthParameters": oauth})
+    arguments = {"ApiEndpoint": f"{api}/me", "Method": "GET", "InvocationConfig": used}
+    answer = result(states, "http:invoke", arguments)
+    assert answer["ResponseBody"]["headers"]["Authorization"] == "Bearer given"
