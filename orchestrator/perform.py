@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -34,6 +35,8 @@ class Surroundings:
 
     execution: Execution
     snapshot: Snapshot
+    #: see TaskCall
+    inspection: dict[str, Any] | None = None
 
     def call(self, order: Order) -> TaskCall:
         arn = parse_workflow_arn(self.execution.arn)
@@ -49,6 +52,7 @@ class Surroundings:
             execution=self.execution,
             snapshot=self.snapshot,
             task_id=order.task_id,
+            inspection=self.inspection,
             child_name=order.child_name if order.kind == SERVICE and order.service == "states" else "",
         )
 

@@ -47,11 +47,19 @@ class Trials:
             mode = given["mock"].get("fieldValidationMode", "STRICT")
             check_mock(state.resource, orjson.loads(request.mock_result), mode)
         task = trial.begin()
+        level = given.get("inspectionLevel", "INFO")
+        http: dict[str, Any] = {"revealSecrets": bool(given.get("revealSecrets"))}
         if task is not None:
-            await self._perform(trial, task, given, identity)
-        return trial.answer(given.get("inspectionLevel", "INFO"))
+            await self._perform(trial, task, given, identity, http)
+        answer = trial.answer(level)
+        if level == "TRACE" and "request" in http:
+            seen = {name: http[name] for name in ("request", "response") if name in http}
+            answer["inspectionData"] = answer.get("inspectionData", {}) | seen
+        return answer
 
-    async def _perform(self, trial: Trial, task: StartTask, given: dict[str, Any], identity: Identity) -> None:
+    async def _perform(
+        self, trial: Trial, task: StartTask, given: dict[str, Any], identity: Identity, http: dict[str, Any]
+    ) -> None:
         snapshot = Snapshot(
             machine_arn=identity.state_machine_arn,
             name=identity.state_machine_name,
@@ -74,7 +82,7 @@ class Trials:
         order = Order.of(task, identity.arn)
         try:
             async with asyncio.timeout(min(task.timeout_s or LONGEST_S, LONGEST_S)):
-                outcome = await self._performer.perform(Surroundings(execution, snapshot), order, resumed=False)
+                outcome = await self._performer.perform(Surroundings(execution, snapshot, http), order, resumed=False)
         except TimeoutError:
             trial.failed(TIMEOUT, None)
             return

@@ -46,6 +46,8 @@ class TaskCall:
     task_id: int
     #: names a nested execution that was given no name
     child_name: str = ""
+    #: where TestState wants to see what an HTTP task sent and got, under its API's member names
+    inspection: dict[str, Any] | None = None
 
 
 class Integration(Protocol):

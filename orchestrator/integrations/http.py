@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode, urlsplit
 
 import orjson
 import urllib3
@@ -72,7 +73,12 @@ class Http:
             request = build_request(task.parameters, added, task.region)
         except InvalidRequest as exc:
             raise _unusable(task, str(exc)) from exc
-        return request, await self._send(request, deadline)
+        if task.inspection is not None:
+            task.inspection["request"] = _shown_request(request, added, reveal=task.inspection.get("revealSecrets"))
+        response = await self._send(request, deadline)
+        if task.inspection is not None:
+            task.inspection["response"] = _shown_response(request, response)
+        return request, response
 
     async def _send(self, request: HttpRequest, deadline: Deadline) -> HttpResponse:
         try:
@@ -177,6 +183,37 @@ def _parameters(given: Any) -> list[tuple[str, str]]:
         lowered = {name.lower(): value for name, value in one.items()}
         found.append((str(lowered.get("key", "")), str(lowered.get("value", ""))))
     return found
+
+
+def _shown_request(request: HttpRequest, added: Authorization, *, reveal: object) -> dict[str, Any]:
+    """As TestState shows it: what the connection added is hidden unless it is asked for."""
+    url, body, headers = request.url, request.body or "", dict(request.headers)
+    if not reveal:
+        headers = {name: value for name, value in headers.items() if name not in dict(added.headers)}
+        for _, value in (*added.query, *added.body):
+            if value:
+                url, body = url.replace(quote_plus(value), "***"), body.replace(value, "***")
+    return {
+        "protocol": urlsplit(request.url).scheme,
+        "method": request.method,
+        "url": url,
+        "headers": _shown_headers(headers.items()),
+        "body": body,
+    }
+
+
+def _shown_response(request: HttpRequest, response: HttpResponse) -> dict[str, Any]:
+    return {
+        "protocol": urlsplit(request.url).scheme,
+        "statusCode": str(response.status),
+        "statusMessage": response.reason or _phrase(response.status),
+        "headers": _shown_headers((name, ", ".join(values)) for name, values in response.headers.items()),
+        "body": response.body,
+    }
+
+
+def _shown_headers(headers: Iterable[tuple[str, str]]) -> str:
+    return f"[{', '.join(f'{name}: {value}' for name, value in headers)}]"
 
 
 def _refuse_link_local(url: str) -> None:

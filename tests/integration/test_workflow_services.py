@@ -196,6 +196,23 @@ def test_http_api_with_a_key(states: Any, companion: CompanionServer, api: str) 
     assert (error, "link-local" in cause) == ("States.Http.Socket", True)
 
 
+def test_what_an_http_task_sends_is_seen_by_trying_it(states: Any, companion: CompanionServer, api: str) -> None:
+    key = {"ApiKeyAuthParameters": {"ApiKeyName": "X-Key", "ApiKeyValue": "hidden"}}
+    arguments = {"ApiEndpoint": f"{api}/o", "Method": "GET", "InvocationConfig": connection(companion, "API_KEY", key)}
+    state = task("http:invoke", arguments)["States"]["T"] | {"QueryLanguage": "JSONata"}
+
+    def tried(**more: Any) -> dict[str, Any]:
+        answer = states.test_state(definition=json.dumps(state), roleArn=ROLE, inspectionLevel="TRACE", **more)
+        assert answer["status"] == "SUCCEEDED"
+        return dict(answer["inspectionData"])
+
+    seen = tried()
+    assert (seen["request"]["method"], seen["request"]["url"]) == ("GET", f"{api}/o")
+    assert (seen["response"]["statusCode"], seen["response"]["statusMessage"]) == ("200", "OK")
+    assert "hidden" not in seen["request"]["headers"]
+    assert "X-Key: hidden" in tried(revealSecrets=True)["request"]["headers"]
+
+
 def test_http_api_with_an_access_token(states: Any, companion: CompanionServer, api: str) -> None:
     oauth = {
         "ClientParameters": {"ClientID": "id", "ClientSecret": "hidden"},
