@@ -143,7 +143,8 @@ def finish(commit: Commit, order: Order, status: str, now_ms: int) -> None:
 def child_snapshot(parent: Snapshot, state: str, label: str, execution_type: str) -> Snapshot:
     """The machine that a Map's children run: its processor, under the machine's name and the map's label."""
     definition = orjson.loads(parent.definition)
-    processor = dict(_map_state(definition, state).get("ItemProcessor") or {})
+    mapping = _map_state(definition, state)
+    processor = dict(mapping.get("ItemProcessor") or mapping.get("Iterator") or {})
     processor.pop("ProcessorConfig", None)
     if "QueryLanguage" in definition:
         processor["QueryLanguage"] = definition["QueryLanguage"]

@@ -29,6 +29,12 @@ log = logging.getLogger(__name__)
 LOST = "The process that made this call was lost; the call may have been made."
 
 
+def account_of_role(role_arn: str) -> str:
+    """Empty if there is no role, or no account in its ARN."""
+    parts = role_arn.split(":")
+    return parts[4] if len(parts) > 5 else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """The execution that an order belongs to."""
@@ -47,7 +53,8 @@ class Surroundings:
             pattern=order.pattern,
             parameters=orjson.loads(order.parameters) if order.kind in (SERVICE, AWS_SDK) else {},
             role_arn=order.role_arn or self.snapshot.role_arn,
-            account=arn.account,
+            # what is done as another account's role is done in that account
+            account=account_of_role(order.role_arn) or arn.account,
             region=arn.region,
             execution=self.execution,
             snapshot=self.snapshot,

@@ -346,7 +346,7 @@ def _map_run_ended(state: ExecutionState, event: HistoryEvent) -> None:
     _forget_task(state, state.frames[event.frame])
 
 
-def _container_failed(state: ExecutionState, event: HistoryEvent) -> None:
+def _container_ended(state: ExecutionState, event: HistoryEvent) -> None:
     frame = state.frames[event.frame]
     _forget_task(state, frame)
     frame.last_id = event.id
@@ -446,18 +446,18 @@ _HANDLERS: dict[str, Callable[[ExecutionState, HistoryEvent], None]] = {
     RETRY_SCHEDULED: _retry_scheduled,
     "ParallelStateStarted": _parallel_started,
     "ParallelStateSucceeded": _nothing,
-    "ParallelStateFailed": _container_failed,
+    "ParallelStateFailed": _container_ended,
     "MapStateStarted": _map_started,
     "MapStateSucceeded": _nothing,
-    "MapStateFailed": _container_failed,
+    "MapStateFailed": _container_ended,
     "MapIterationStarted": _iteration_started,
     "MapIterationSucceeded": _iteration_succeeded,
     "MapIterationFailed": _aborted,
     "MapIterationAborted": _aborted,
     "MapRunStarted": _map_run_started,
     "MapRunRedriven": _map_run_redriven,
-    "MapRunSucceeded": _map_run_ended,
-    "MapRunFailed": _container_failed,
+    "MapRunSucceeded": _container_ended,
+    "MapRunFailed": _container_ended,
     "MapRunAborted": _map_run_ended,
     ITEMS_FOUND: _items_found,
     CHILDREN_STARTED: _children_started,

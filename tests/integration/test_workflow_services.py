@@ -223,3 +223,49 @@ def test_http_api_with_an_access_token(states: Any, companion: CompanionServer, 
     arguments = {"ApiEndpoint": f"{api}/me", "Method": "GET", "InvocationConfig": used}
     answer = result(states, "http:invoke", arguments)
     assert answer["ResponseBody"]["headers"]["Authorization"] == "Bearer given"
+
+
+def test_map_over_files_in_s3_with_its_results_there(states: Any, companion: CompanionServer) -> None:
+    s3, bucket = companion.client("s3"), f"b-{uuid.uuid4().hex[:12]}"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="in/rows.csv", Body=b"n,name\n1,a\n2,b\n3,c\n")
+    choice = {"Variable": "$.n", "StringEquals": "2", "Next": "Bad"}
+    processor = {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+        "StartAt": "C",
+        "States": {
+            "C": {"Type": "Choice", "Choices": [choice], "Default": "Good"},
+            "Good": {"Type": "Pass", "OutputPath": "$.name", "End": True},
+            "Bad": {"Type": "Fail", "Error": "Two", "Cause": "is bad"},
+        },
+    }
+    reader = {
+        "Resource": "arn:aws:states:::s3:getObject",
+        "ReaderConfig": {"InputType": "CSV", "CSVHeaderLocation": "FIRST_ROW"},
+        "Parameters": {"Bucket": bucket, "Key": "in/rows.csv"},
+    }
+    writer = {"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket": bucket, "Prefix": "out"}}
+    state = {"Type": "Map", "ItemReader": reader, "ItemProcessor": processor, "End": True}
+
+    def mapped(**fields: Any) -> dict[str, Any]:
+        return ended(states, start(states, {"StartAt": "M", "States": {"M": state | fields}}))
+
+    tolerant = mapped(ToleratedFailureCount=1)
+    assert json.loads(tolerant["output"]) == ["a", "c"]
+    failed = mapped()
+    assert failed["error"] == "States.ExceedToleratedFailureThreshold"
+
+    written = json.loads(mapped(ToleratedFailureCount=1, ResultWriter=writer)["output"])["ResultWriterDetails"]
+    manifest = json.loads(s3.get_object(Bucket=bucket, Key=written["Key"])["Body"].read())
+    files = {name: json.loads(s3.get_object(Bucket=bucket, Key=kept[0]["Key"])["Body"].read())
+             for name, kept in manifest["ResultFiles"].items() if kept}  # fmt: skip
+    assert [child["Output"] for child in files["SUCCEEDED"]] == ['"a"', '"c"']
+    assert [(child["Error"], json.loads(child["Input"])["n"]) for child in files["FAILED"]] == [("Two", "2")]
+
+    listing = {"Resource": "arn:aws:states:::s3:listObjectsV2", "Parameters": {"Bucket": bucket, "Prefix": "in/"}}
+    selector = {"key.$": "$$.Map.Item.Value.Key"}
+    listed = mapped(ItemReader=listing, ItemSelector=selector, ItemProcessor={
+        **processor, "StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}})  # fmt: skip
+    assert json.loads(listed["output"]) == [{"key": "in/rows.csv"}]
+    missing = mapped(ItemReader={**reader, "Parameters": {"Bucket": bucket, "Key": "none"}})
+    assert (missing["error"], missing["cause"]) == ("States.ItemReaderFailed", "The specified key does not exist.")

@@ -326,8 +326,6 @@ class Walk:
             return
         if not isinstance(headers, list) or not all(isinstance(header, str) for header in headers):
             self.findings.add(say.wrong_type("Array of String"), f"{location}/CSVHeaders")
-        elif len(set(headers)) < len(headers):
-            self.findings.add("CSV headers cannot contain duplicates.", f"{location}/CSVHeaders")
 
 
 def _other(language: QueryLanguage) -> QueryLanguage:

@@ -55,7 +55,7 @@ def test_history_of_a_distributed_map() -> None:
         "4 MapRunStarted←3",
         "5 MapRunSucceeded←4",
         "6 MapStateSucceeded←5",
-        "7 MapStateExited←4",
+        "7 MapStateExited←5",
         "8 ExecutionSucceeded←7",
     ]
     assert played.output == [1, 2]
