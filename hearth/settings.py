@@ -124,6 +124,12 @@ class Settings(BaseSettings):
     placement_wait_seconds: float = Field(30.0, description="longest wait of a request for room", gt=0)
     init_seconds: float = Field(10.0, description="limit of the Init phase", gt=0)
     concurrent_inits: int | None = Field(None, description="Init phases a worker runs at once (default: 2 x cores)")
+    stem_cells: int = Field(
+        2,
+        description="sandboxes with a booted runtime that a worker keeps ready for each runtime in use (7 to 20 MB "
+        "each); one for each of the others; more after a burst; 0: none, every cold start is a full one",
+        ge=0,
+    )
     cpu: Literal["weight", "quota"] = Field(
         "weight",
         description="weight: CPU in proportion to memory when it is scarce, up to max(1, memory/1769 MB) cores; "

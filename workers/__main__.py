@@ -27,8 +27,10 @@ from workers.autoscaler import Bounds, share_of
 from workers.billing import BillWriter
 from workers.code_cache import CodeCache
 from workers.gateway_link import GatewayLink
+from workers.lifecycle.cell_start import usual_kind
 from workers.pool import MAX_AGE_S
 from workers.sandbox.sandbox import Sandbox, Services
+from workers.sandbox.stem_cells import StemCells
 from workers.sandbox.supervisor import Egress, EgressPolicy, Supervisor
 from workers.service import Worker
 
@@ -81,6 +83,9 @@ async def work(settings: Settings, index: int, worker_id: str, stop: asyncio.Eve
         egress=await egress_policy(settings),
         disks=disks_folder(settings),
     )
+    egress = Egress(settings.egress)
+    usual = [usual_kind(runtime, egress) for runtime in offered.values() if not runtime.stands_for]
+    cells = StemCells(supervisor, base=settings.stem_cells, first=[kind for kind in usual if kind is not None])
     shared = Services(
         logs=LogWriter(settings.blobs_dir, writer_id=worker_id, retention_days=settings.log_retention_days),
         bills=BillWriter(settings.blobs_dir, writer_id=worker_id),
@@ -88,7 +93,8 @@ async def work(settings: Settings, index: int, worker_id: str, stop: asyncio.Eve
         init_s=settings.init_seconds,
         billing=settings.billing,
         cpu=settings.cpu,
-        egress=Egress(settings.egress),
+        egress=egress,
+        cells=cells,
     )
     gateway = GatewayLink(settings.remote_gateway, secret) if settings.remote_gateway else None
     blobs = BlobStore(settings.blobs_dir)
@@ -123,7 +129,10 @@ async def work(settings: Settings, index: int, worker_id: str, stop: asyncio.Eve
         hurried=hurried,
     )
     try:
-        await worker.run(stop)
+        async with asyncio.TaskGroup() as tasks:
+            keeping = tasks.create_task(cells.keep(), name="stem-cells")
+            await worker.run(stop)
+            keeping.cancel()
     finally:
         await supervisor.close()
         await shared.logs.close()

@@ -162,7 +162,18 @@ CASES: dict[Any, dict[str, Any]] = {
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
 async def test_every_language_behaves_as_on_aws(bench: Bench, language: Language, case: Any) -> None:
-    given = {"memory_mb": language.memory_mb} | CASES[case]
+    await run_case(bench, language, case, from_cell=False)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+async def test_a_stem_cell_behaves_as_a_fresh_process(bench: Bench, language: Language, case: Any) -> None:
+    if bench.offered[bench.newest(language.runtime)].cell is None:
+        pytest.skip(f"{language.name} has no stem cells")
+    await run_case(bench, language, case, from_cell=True)
+
+
+async def run_case(bench: Bench, language: Language, case: Any, *, from_cell: bool) -> None:
+    given = {"memory_mb": language.memory_mb, "from_cell": from_cell} | CASES[case]
     code, handler = package(language.name), BUILDS[language.name].handler
     async with bench.sandbox(code, bench.newest(language.runtime), handler=handler, **given) as sandbox:
         await case(sandbox, language)

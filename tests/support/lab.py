@@ -112,7 +112,7 @@ class Lab:
 
 def installed_runtime(data_dir: Path, family: str = "python3.11") -> Runtime:
     settings = Settings(data=data_dir)
-    if not runtimes.installed(settings):
+    if family not in runtimes.installed(settings):
         asyncio.run(runtimes.prepare(settings, print))
     return runtimes.installed(settings)[family]
 

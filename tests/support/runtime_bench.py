@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -21,8 +22,11 @@ from hearth.settings import Settings
 from tests.conftest import missing
 from workers import runtimes
 from workers.billing import BillWriter
+from workers.lifecycle.cell_start import kind_for
+from workers.lifecycle.init import spec_of
 from workers.runtimes import Runtime
 from workers.sandbox.sandbox import Sandbox, Services
+from workers.sandbox.stem_cells import StemCells
 from workers.sandbox.supervisor import Supervisor
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:f"
@@ -48,24 +52,49 @@ class Bench:
         await bills.close()
         await supervisor.close()
 
-    @asynccontextmanager
-    async def sandbox(self, code: Path, family: str, *, init_s: float = 10.0, **version: Any) -> AsyncIterator[Sandbox]:
+    def make(
+        self, code: Path, family: str, *, init_s: float = 10.0, layers_dir: Path | None = None, **version: Any
+    ) -> Sandbox:
         given = {"timeout_s": 10, "handler": "app.handler"} | version
         handler = given.pop("handler")
-        made = Sandbox(
+        return Sandbox(
             FunctionVersion(
                 "key", "000000000000", "us-east-1", "f", "$LATEST", family, handler, "role", "0" * 64, **given
             ),
             code_dir=code,
+            layers_dir=layers_dir,
             runtime=self.offered[family],
             supervisor=self.supervisor,
             services=replace(self.services, init_s=init_s),
         )
+
+    @asynccontextmanager
+    async def sandbox(
+        self, code: Path, family: str, *, from_cell: bool = False, **options: Any
+    ) -> AsyncIterator[Sandbox]:
+        """Initialised; from_cell: out of a stem cell booted for it. options: of `make`."""
+        made = self.make(code, family, **options)
+        if from_cell:
+            made.services = replace(made.services, cells=await self.stocked(made))
         await made.initialize()
+        if made.services.cells is not None:
+            assert made.services.cells.count() == 0, "it was not taken"
         try:
             yield made
         finally:
             await made.shutdown("spindown")
+
+    async def stocked(self, sandbox: Sandbox) -> StemCells:
+        """One cell of the kind that a sandbox takes."""
+        kind = kind_for(sandbox.runtime, spec_of(sandbox))
+        assert kind is not None, "it has no cells"
+        cells = StemCells(self.supervisor, base=1, first=[kind])
+        keeping = asyncio.create_task(cells.keep())
+        while cells.count() < 1:
+            assert not keeping.done()
+            await asyncio.sleep(0.01)
+        keeping.cancel()
+        return cells
 
     def newest(self, language: str) -> str:
         """The newest installed family of a language."""

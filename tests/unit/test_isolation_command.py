@@ -26,7 +26,9 @@ def a_spec(**changes: object) -> SandboxSpec:
 
 
 def options(mode: command.Mode = _FULL, *, platform: bool = True, **changes: object) -> list[object]:
-    given = command.bubblewrap_options(a_spec(**changes), mode, usr_links={"bin": "usr/bin"}, platform=platform)
+    spec = a_spec(**changes)
+    inside = command.environment_inside(spec, platform=platform)
+    given = command.bubblewrap_options(spec, mode, usr_links={"bin": "usr/bin"}, environment=inside)
     return [part for word in given for part in (word.words if isinstance(word, command.Memory) else (word,))]
 
 

@@ -5,6 +5,9 @@ Source: Lambda Developer Guide, "Defined runtime environment variables"; the res
 
 from __future__ import annotations
 
+import fnmatch
+import functools
+import re
 from collections.abc import Mapping
 
 from hearth.model.function import FunctionVersion
@@ -39,6 +42,32 @@ _DEFAULTS = {
     "PATH": "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",
     "TZ": ":UTC",
 }
+
+
+#: what the loader, the C library and others read when a program starts, whatever its language; and what starts in its
+#: place
+_AT_START = (
+    *("LD_*", "GLIBC_TUNABLES", "MALLOC_*", "LANG", "LANGUAGE", "LC_*", "TZ", "OPENSSL_*", "SSL_CERT_*"),
+    "AWS_LAMBDA_EXEC_WRAPPER",
+)
+
+
+def boot_environment(runtime: Mapping[str, str]) -> dict[str, str]:
+    """Of a stem cell: what every function of the runtime has, unless it says otherwise."""
+    return _DEFAULTS | dict(runtime)
+
+
+def differs_at_start(environment: Mapping[str, str], boot: Mapping[str, str], at_start: tuple[str, ...]) -> bool:
+    """Whether a function needs another environment at its runtime's start than `boot`. at_start: patterns of the names
+    that its language reads then."""
+    read = _pattern(at_start)
+    names = {name for name, _ in environment.items() ^ boot.items()}
+    return any(read.match(name) for name in names)
+
+
+@functools.cache
+def _pattern(at_start: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(fnmatch.translate(one) for one in (*_AT_START, *at_start)))
 
 
 def sandbox_environment(

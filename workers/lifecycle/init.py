@@ -4,16 +4,20 @@ Ready is the first Next, not the fork: what the handler's module does when it is
 extension is started, all register, then the runtime starts and internal ones register with it; when all have called
 Next, registration and subscription are closed. After the limit, or an error, the phase ends and its processes with it;
 it is repeated inside the next invocation ("suppressed Init").
+
+The runtime is one that has booted already, if there is one (a stem cell); nothing else is different then.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
 from workers.billing import INIT, Bill, billed_ms
 from workers.lifecycle import telling
+from workers.lifecycle.cell_start import kind_for
 from workers.lifecycle.endings import INIT_TIMED_OUT, SHUT_DOWN
 from workers.lifecycle.environment import sandbox_environment
 from workers.lifecycle.log_lines import Phase
@@ -22,14 +26,17 @@ from workers.runtimes.runtime import InvalidEntrypoint
 from workers.sandbox import init_process
 from workers.sandbox.extensions import Extensions, external_names
 from workers.sandbox.init_process import InitProcess
-from workers.sandbox.isolation.command import CODE_TARGET
+from workers.sandbox.isolation.spec import CODE_TARGET, LAYERS_TARGET
 from workers.sandbox.runtime_api import Ending, InitError, RuntimeApi, serve
 from workers.sandbox.state import SandboxState
-from workers.sandbox.supervisor import Egress, Mount, SandboxSpec
+from workers.sandbox.stem_cell import StemCell
+from workers.sandbox.supervisor import Egress, Mount, SandboxSpec, SpawnFailed
 from workers.sandbox.telemetry import Telemetry
 
 if TYPE_CHECKING:
     from workers.sandbox.sandbox import Sandbox
+
+log = logging.getLogger(__name__)
 
 Failure = InitError | Ending
 
@@ -89,9 +96,13 @@ async def _start(sandbox: Sandbox, phase: Phase, limit_s: float) -> Failure | No
     sandbox.start_ended.clear()
     try:
         async with asyncio.timeout(limit_s):
-            process = await sandbox.supervisor.spawn(_spec(sandbox, with_extensions=link is not None))
+            spec = spec_of(sandbox, with_extensions=link is not None)
+            cell = await _cell(sandbox, spec) if link is None else None
+            process = cell.process if cell is not None else await sandbox.supervisor.spawn(spec)
             sandbox.attach(process, api)
             await serve(api, process.listener)
+            if cell is not None:
+                cell.begin(sandbox.supervisor.environment(spec) | {"PWD": CODE_TARGET})
             if link is not None:
                 await _start_extensions(api, link, external)
             failure = await api.started
@@ -109,6 +120,21 @@ async def _start(sandbox: Sandbox, phase: Phase, limit_s: float) -> Failure | No
         sandbox.start_ended.set()
 
 
+async def _cell(sandbox: Sandbox, spec: SandboxSpec) -> StemCell | None:
+    """A stem cell that has this function's files and limits; None: a full start is needed."""
+    cells = sandbox.services.cells
+    kind = kind_for(sandbox.runtime, spec) if cells is not None else None
+    cell = cells.take(kind) if cells is not None and kind is not None else None
+    if cell is not None:
+        try:
+            await cell.furnish(spec, sandbox.layers_dir)
+        except SpawnFailed as exc:
+            fields = {"action": "cell_lost", "function": sandbox.version.arn, "reason": str(exc)}
+            log.warning("stem cell lost", extra=fields)
+            return None
+    return cell
+
+
 async def _start_extensions(api: RuntimeApi, link: InitProcess, names: tuple[str, ...]) -> None:
     """All of them, then the runtime once all have registered; nothing more once something has failed."""
     first: set[asyncio.Future[Any]] = {link.connected, api.started}
@@ -121,7 +147,8 @@ async def _start_extensions(api: RuntimeApi, link: InitProcess, names: tuple[str
         link.start(init_process.RUNTIME)
 
 
-def _spec(sandbox: Sandbox, *, with_extensions: bool) -> SandboxSpec:
+def spec_of(sandbox: Sandbox, *, with_extensions: bool = False) -> SandboxSpec:
+    """What a full start spawns. Raises InvalidEntrypoint."""
     version, runtime = sandbox.version, sandbox.runtime
     credentials = sandbox.services.environment(version, sandbox.id)
     environment = sandbox_environment(
@@ -134,7 +161,7 @@ def _spec(sandbox: Sandbox, *, with_extensions: bool) -> SandboxSpec:
     )
     mounts = runtime.mounts
     if sandbox.layers_dir is not None:
-        mounts += (Mount(sandbox.layers_dir, "/opt"),)
+        mounts += (Mount(sandbox.layers_dir, LAYERS_TARGET),)
     shown = (*mounts, Mount(sandbox.code_dir, CODE_TARGET))
     command = runtime.command(version.handler, memory_mb=version.memory_mb, mounts=shown, environment=environment)
     if with_extensions:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from workers.runtimes.language import Equipped, Language, better, run, seat
-from workers.runtimes.runtime import Runtime
+from workers.runtimes.runtime import CellRecipe, Runtime
 from workers.sandbox.supervisor import Mount
 
 CLIENT = "aws-lambda-ric@3.3.0"
@@ -41,6 +41,8 @@ SDK = tuple(
 )
 OLDEST = 18
 _KEPT = ("dist", "LICENSE", "NOTICE", "THIRD-PARTY-LICENSES")
+#: the last two by the client, when it is loaded
+_AT_START = ("NODE_*", "UV_*", "AWS_LAMBDA_NODEJS_*", "AWS_LAMBDA_RUNTIME_VERBOSE")
 _PROBE = "console.log(JSON.stringify([process.versions.node, process.execPath]))"
 _PROBE_S = 20.0
 _NPM_S = 300.0
@@ -50,7 +52,12 @@ class Nodejs(Language[Equipped]):
     name = "nodejs"
     title = "Node.js"
     found_type = Equipped
-    bootstrap: ClassVar[Mapping[str, str]] = {"nodejs.mjs": "bootstrap.mjs", "nodejs_transport.cjs": "transport.cjs"}
+    bootstrap: ClassVar[Mapping[str, str]] = {
+        "nodejs.mjs": "bootstrap.mjs",
+        "nodejs_start.mjs": "start.mjs",
+        "nodejs_transport.cjs": "transport.cjs",
+        "cell.mjs": "cell.mjs",
+    }
 
     def packages(self, name: str) -> tuple[str, ...]:
         return ("nodejs", "npm")
@@ -79,16 +86,18 @@ class Nodejs(Language[Equipped]):
     def runtimes(self, family: str, found: Equipped, directory: Path) -> Iterable[Runtime]:
         mounts, executable = seat(found)
         major = found.version.partition(".")[0]
+        command = (executable, "--max-old-space-size={heap_mb}")
         yield Runtime(
             family,
             f"nodejs:{found.version}",
-            (executable, "--max-old-space-size={heap_mb}", "/var/runtime/bootstrap.mjs"),
+            (*command, "/var/runtime/bootstrap.mjs"),
             (Mount(directory, "/var/runtime"), Mount(directory / "node_modules", "/node_modules"), *mounts),
             {
                 "NODE_PATH": f"/opt/nodejs/node{major}/node_modules:/opt/nodejs/node_modules:"
                 "/var/runtime/node_modules:/var/runtime:/var/task"
             },
             heap_share=0.9,
+            cell=CellRecipe((*command, "/var/runtime/cell.mjs"), at_start=_AT_START),
         )
 
 

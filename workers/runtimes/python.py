@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from workers.runtimes.language import Found, Language, better, numbers, run, seat
-from workers.runtimes.runtime import Runtime
+from workers.runtimes.runtime import CellRecipe, Runtime
 from workers.sandbox.supervisor import Mount
 
 PACKAGES = ("awslambdaric>=3", "boto3")
@@ -40,7 +40,7 @@ class Python(Language[Interpreter]):
     name = "python"
     title = "Python"
     found_type = Interpreter
-    bootstrap: ClassVar[Mapping[str, str]] = {"python.py": "bootstrap.py"}
+    bootstrap: ClassVar[Mapping[str, str]] = {"python.py": "bootstrap.py", "cell.py": "cell.py"}
 
     def packages(self, name: str) -> tuple[str, ...]:
         return ("python3-pip", name if name != self.name else "python3")
@@ -67,6 +67,7 @@ class Python(Language[Interpreter]):
             (executable, "/var/runtime/bootstrap.py"),
             (Mount(directory, "/var/runtime"), *mounts),
             {"PYTHONPATH": "/var/runtime"},
+            cell=CellRecipe((executable, "/var/runtime/cell.py"), at_start=("PYTHON*",)),
         )
 
 

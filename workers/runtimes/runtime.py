@@ -18,12 +18,30 @@ class InvalidEntrypoint(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class CellRecipe:
+    """How a runtime boots with nothing of a function's in it (a stem cell: workers/sandbox/stem_cell.py).
+
+    launch: its program, `{heap_mb}` in it as in `Runtime.launch`. It calls GET /hearth/cell at the Runtime API's
+    address; the answer's body is the function's whole environment (NAME=value, a NUL after each), and from there on it
+    is what the runtime's own launch would have been with that. at_start: patterns of variables that its language reads
+    when it starts and never again. environment: what it boots with besides the runtime's defaults. usual_mb: memory of
+    the functions that cells are booted for before any has asked.
+    """
+
+    launch: tuple[str, ...]
+    at_start: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    usual_mb: int = 128
+
+
+@dataclass(frozen=True, slots=True)
 class Runtime:
     """family: the Lambda runtime id. version: the text of INIT_START, `python:3.11.7`. Paths are as seen inside.
 
     launch: the command before the handler; `{heap_mb}` in it becomes `heap_share` of the function's memory.
     entries: instead of a command, programs of the package or its layers; the first that is there is started.
     stands_for: the family in whose place it is offered, "" for its own; `family` is what is installed.
+    cell: None: every start of it is a full one.
     """
 
     family: str
@@ -35,6 +53,7 @@ class Runtime:
     entries: tuple[str, ...] = ()
     heap_share: float = 0.85
     stands_for: str = ""
+    cell: CellRecipe | None = None
 
     def command(
         self,
@@ -47,10 +66,13 @@ class Runtime:
         """mounts: all that the sandbox will show, code and layers included. Raises InvalidEntrypoint."""
         if self.entries:
             return (entry_point(self.entries, mounts),)
-        heap_mb = str(int(memory_mb * self.heap_share))
-        words = (*(word.replace("{heap_mb}", heap_mb) for word in self.launch), handler)
+        words = (*self.sized(self.launch, memory_mb), handler)
         wrapper = (environment or {}).get(_WRAPPER)
         return (wrapper, *words) if wrapper else words
+
+    def sized(self, launch: tuple[str, ...], memory_mb: int) -> tuple[str, ...]:
+        heap_mb = str(int(memory_mb * self.heap_share))
+        return tuple(word.replace("{heap_mb}", heap_mb) for word in launch)
 
     def environment(self) -> dict[str, str]:
         return dict(self.defaults)

@@ -34,6 +34,7 @@ from workers.sandbox.extensions import ExtensionState
 from workers.sandbox.init_process import InitProcess
 from workers.sandbox.runtime_api import Ending, RuntimeApi, Sink
 from workers.sandbox.state import SandboxState, next_state
+from workers.sandbox.stem_cells import StemCells
 from workers.sandbox.supervisor import Egress, Exit, SandboxProcess, Supervisor
 from workers.sandbox.telemetry import Telemetry
 
@@ -53,7 +54,7 @@ class Services:
     environment(version, sandbox id): the variables that the platform adds, above all the role's credentials
     (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN). init_s: limit of the Init phase. billing: `aws-2025`
     bills Init too. cpu: `quota` gives memory / 1769 MB cores at most, `weight` at least one. egress: of functions that
-    do not say. now_ms: the wall clock.
+    do not say. cells: runtimes that have booted already. now_ms: the wall clock.
     """
 
     logs: LogWriter
@@ -63,6 +64,7 @@ class Services:
     billing: Literal["invoke", "aws-2025"] = "invoke"
     cpu: Literal["weight", "quota"] = "weight"
     egress: Egress = Egress.PLATFORM
+    cells: StemCells | None = None
     now_ms: Callable[[], int] = now_ms
 
 

@@ -17,7 +17,6 @@ from typing import Any
 
 from hearth.clock import Deadline
 from workers.sandbox.isolation import command
-from workers.sandbox.isolation.cgroup import Limits
 from workers.sandbox.isolation.cgroups import CgroupTree
 from workers.sandbox.isolation.client import SpawnerClient, SpawnerRefused
 from workers.sandbox.isolation.disk import SMALLEST_MB
@@ -205,15 +204,20 @@ class Supervisor:
         stream.setblocking(False)
         return stream
 
+    async def bring(self, sandbox_id: str, code: Path, layers: Path | None) -> None:
+        """Put a function's files into a sandbox that was spawned without code. Raises SpawnFailed."""
+        if self._client is None:
+            raise SpawnFailed("the spawner has ended")
+        await self._client.furnish(sandbox_id, str(code), None if layers is None else str(layers))
+
     # --- spawning -------------------------------------------------------------------------------------------------
 
     async def _spawn(self, spec: SandboxSpec) -> SandboxProcess:
         await self.discarded(spec.sandbox_id)
         if spec.sandbox_id in self._live:
             raise SpawnFailed(f"sandbox {spec.sandbox_id} exists")
-        limits = Limits(spec.memory_mb, spec.cpu_cores, spec.cpu_weight, spec.pids_max)
         try:
-            cgroup = self._tree.make(spec.sandbox_id, limits)
+            cgroup = self._tree.make(spec.sandbox_id, spec.limits)
         except OSError as exc:
             raise SpawnFailed(f"cgroup of {spec.sandbox_id}: {exc}") from exc
         process = SandboxProcess(self, spec.sandbox_id, Parts(cgroup))
@@ -252,9 +256,14 @@ class Supervisor:
         finally:
             os.close(info)
 
-    def _isolated(self, spec: SandboxSpec) -> dict[str, Any]:
+    def environment(self, spec: SandboxSpec) -> dict[str, str]:
+        """What the command of an isolated sandbox gets: the spec's, and what only spawning knows."""
         platform = self._platform is not None and spec.egress is not Egress.OFF
-        options = command.bubblewrap_options(spec, self.mode, usr_links=self._usr_links, platform=platform)
+        return command.environment_inside(spec, platform=platform)
+
+    def _isolated(self, spec: SandboxSpec) -> dict[str, Any]:
+        environment = self.environment(spec)
+        options = command.bubblewrap_options(spec, self.mode, usr_links=self._usr_links, environment=environment)
         return {
             "options": [_encoded(word) for word in options],
             "disk_mb": spec.ephemeral_mb if spec.ephemeral_mb >= SMALLEST_MB else None,

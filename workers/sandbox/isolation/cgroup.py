@@ -31,11 +31,12 @@ class Cgroup:
     def __init__(self, directories: Mapping[str, tuple[int, Path]], limits: Limits) -> None:
         #: controller -> (version, directory); in v2 the directory is the same for all
         self._at = directories
+        self._memory_mb = limits.memory_mb
         try:
             for directory in self.directories:
                 # The parents too: an operator, or a cleaner of empty groups, may have removed them.
                 directory.mkdir(parents=True)
-            self._limit(limits)
+            self.limit(limits)
         except OSError:
             self.remove()
             raise
@@ -54,12 +55,15 @@ class Cgroup:
         """v1 only: a thread that writes 0 here itself skips a global lock (0.1 ms against 8)."""
         return list(dict.fromkeys(d / "tasks" for version, d in self._at.values() if version == 1))
 
-    def _limit(self, limits: Limits) -> None:
+    def limit(self, limits: Limits) -> None:
+        """From now on, whatever they were. Raises OSError."""
         size = str(limits.memory_mb << 20)
         match self._at.get("memory"):
             case (1, directory):
+                # No swap: absent where the kernel does not account for it. It may never be the lower one of the two.
+                if limits.memory_mb > self._memory_mb:
+                    write_if_there(directory / "memory.memsw.limit_in_bytes", size)
                 write(directory / "memory.limit_in_bytes", size)
-                # No swap: absent where the kernel does not account for it.
                 write_if_there(directory / "memory.memsw.limit_in_bytes", size)
             case (2, directory):
                 write(directory / "memory.max", size)
@@ -74,6 +78,7 @@ class Cgroup:
         if "pids" in self._at:
             # bwrap's own two processes are not the function's.
             write(self._at["pids"][1] / "pids.max", str(limits.pids_max + 2))
+        self._memory_mb = limits.memory_mb
 
     def set_cpu(self, cores: float | None) -> None:
         quota = None if cores is None else max(1000, int(cores * _CPU_PERIOD_US))

@@ -48,6 +48,8 @@ class SpawnerClient:
         self._sending = asyncio.Lock()
         self._spawned: dict[str, asyncio.Future[tuple[int, list[int]]]] = {}
         self._exited: dict[str, Callable[[int], None]] = {}
+        #: of sandboxes that are being given a function's files
+        self._furnished: dict[str, asyncio.Future[None]] = {}
         #: askers for a socket, by sandbox, in the order of their requests
         self._sockets: dict[str, deque[asyncio.Future[int]]] = {}
         self._loop = asyncio.get_running_loop()
@@ -96,6 +98,18 @@ class SpawnerClient:
             raise SpawnFailed(str(exc) or "the spawner did not answer") from exc
         finally:
             del self._spawned[name]
+
+    async def furnish(self, name: str, code: str, layers: str | None) -> None:
+        """Put a function's files into a sandbox that was spawned without any. Raises SpawnFailed."""
+        self._furnished[name] = self._loop.create_future()
+        try:
+            await self._send({"op": "furnish", "id": name, "code": code, "layers": layers})
+            async with Deadline.after(_REPLY_S).scope():
+                await self._furnished[name]
+        except (TimeoutError, OSError) as exc:
+            raise SpawnFailed(str(exc) or "the spawner did not answer") from exc
+        finally:
+            del self._furnished[name]
 
     async def kill(self, name: str) -> None:
         """Kill a sandbox by its outer process: for one whose inner process is not known."""
@@ -153,6 +167,9 @@ class SpawnerClient:
         if "socket" in message or "refused" in message:
             self._route_socket(name, message, descriptors)
             return
+        if "furnished" in message or "unfurnished" in message:
+            self._route_furnished(name, message.get("unfurnished", ""))
+            return
         waiting = self._spawned.get(name)
         if waiting is not None and not waiting.done() and "error" in message:
             waiting.set_exception(SpawnFailed(message["error"]))
@@ -168,6 +185,15 @@ class SpawnerClient:
         else:
             waiting.set_result((message["spawned"], descriptors))
 
+    def _route_furnished(self, name: str, refused: str) -> None:
+        waiting = self._furnished.get(name)
+        if waiting is None or waiting.done():
+            return  # it has taken too long
+        if refused:
+            waiting.set_exception(SpawnFailed(refused))
+        else:
+            waiting.set_result(None)
+
     def _route_socket(self, name: str, message: dict[str, Any], descriptors: list[int]) -> None:
         queue = self._sockets[name]
         waiting = queue.popleft()
@@ -182,7 +208,8 @@ class SpawnerClient:
         """The spawner died, so the kernel has killed its sandboxes."""
         self.alive = False
         self._loop.remove_reader(self._channel)
-        for waiting in self._spawned.values():
+        asked: list[asyncio.Future[Any]] = [*self._spawned.values(), *self._furnished.values()]
+        for waiting in asked:
             if not waiting.done():
                 waiting.set_exception(SpawnFailed("the spawner ended"))
         for one in (one for queue in self._sockets.values() for one in queue):

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from workers.sandbox.isolation.spec import (
+    CODE_TARGET,
     INSIDE_GID,
     INSIDE_UID,
+    LAYERS_TARGET,
+    PLACEHOLDER,
     PLATFORM_PORT,
     RUNTIME_API_PORT,
     Mount,
     SandboxSpec,
 )
-
-CODE_TARGET = "/var/task"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +65,19 @@ def environment_of(spec: SandboxSpec, *, runtime_api: str, endpoint_url: str | N
     return environment
 
 
+def environment_inside(spec: SandboxSpec, *, platform: bool) -> dict[str, str]:
+    """The whole environment in a network namespace of its own, but for PWD, which bwrap sets. platform: it is there."""
+    endpoint_url = f"http://127.0.0.1:{PLATFORM_PORT}" if platform else None
+    return environment_of(spec, runtime_api=f"127.0.0.1:{RUNTIME_API_PORT}", endpoint_url=endpoint_url)
+
+
 def bubblewrap_options(
-    spec: SandboxSpec, mode: Mode, *, usr_links: dict[str, str], platform: bool
+    spec: SandboxSpec, mode: Mode, *, usr_links: dict[str, str], environment: Mapping[str, str]
 ) -> list[str | Source | Memory]:
     """Everything between `bwrap` and the command, but for the descriptors (--info-fd, --seccomp).
 
     usr_links: top-level names beside /usr -> link target ("" where the host has a real directory).
     """
-    environment = environment_of(
-        spec,
-        runtime_api=f"127.0.0.1:{RUNTIME_API_PORT}",
-        endpoint_url=f"http://127.0.0.1:{PLATFORM_PORT}" if platform else None,
-    )
     options: list[str | Source | Memory] = ["--ro-bind", "/usr", "/usr"]
     for name, target in usr_links.items():
         options += ["--symlink", target, f"/{name}"] if target else ["--ro-bind", f"/{name}", f"/{name}"]
@@ -83,7 +85,22 @@ def bubblewrap_options(
     size = ("--size", str(spec.ephemeral_mb << 20)) if mode.tmp_size else ()
     options.append(Memory((*size, "--perms", "1777", "--tmpfs", "/tmp")))
     # Made explicitly, because bwrap makes missing parents 0700.
-    options += ["--perms", "0755", "--dir", "/var", "--ro-bind", Source(spec.code_dir), CODE_TARGET]
+    options += ["--perms", "0755", "--dir", "/var", "--perms", "0755", "--dir", LAYERS_TARGET]
+    if spec.code_dir is not None:
+        options += ["--ro-bind", Source(spec.code_dir), CODE_TARGET]
+    else:
+        options += ["--perms", "0755", "--dir", f"{LAYERS_TARGET}/{PLACEHOLDER}"]
+        options += [
+            "--perms",
+            "0755",
+            "--tmpfs",
+            CODE_TARGET,
+            "--perms",
+            "0755",
+            "--dir",
+            f"{CODE_TARGET}/{PLACEHOLDER}",
+        ]
+        options += ["--remount-ro", CODE_TARGET]
     for mount in spec.mounts:
         options += ["--ro-bind", Source(mount.source), mount.target]
     # Without these two the root and /dev/shm are writable tmpfs outside the quota of /tmp.
@@ -116,6 +133,7 @@ def plain_command(
     spec: SandboxSpec, *, runtime_api: str, endpoint_url: str | None, temporary_dir: Path
 ) -> tuple[list[str], dict[str, str]]:
     """Level `process`: command and environment with inside paths replaced by the host's."""
+    assert spec.code_dir is not None  # without namespaces nothing can be brought later
     pairs = [*spec.mounts, Mount(spec.code_dir, CODE_TARGET)]
     environment = environment_of(spec, runtime_api=runtime_api, endpoint_url=endpoint_url)
     environment = {name: _rewritten(value, pairs) for name, value in environment.items()}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hearth.clock import Deadline
-from workers.sandbox.isolation.cgroup import Cgroup
+from workers.sandbox.isolation.cgroup import Cgroup, Limits
 from workers.sandbox.isolation.spec import Exit, SpawnFailed
 from workers.sandbox.platform_relay import PlatformRelay
 
@@ -32,6 +32,8 @@ class Owner(Protocol):
     def stuck(self, sandbox_id: str) -> None: ...
 
     async def open_socket(self, sandbox_id: str) -> socket.socket: ...
+
+    async def bring(self, sandbox_id: str, code: Path, layers: Path | None) -> None: ...
 
 
 @dataclass(slots=True)
@@ -64,6 +66,15 @@ class SandboxProcess:
         self.outer_pid = 0
         self.frozen = False
         self._stopping: asyncio.Task[None] | None = None
+
+    async def furnish(self, code: Path, layers: Path | None, limits: Limits) -> None:
+        """Make a sandbox that was spawned without code a function's: its files and its limits. Raises SpawnFailed; then
+        it is of no use any more."""
+        await self._owner.bring(self.sandbox_id, code, layers)
+        try:
+            self.parts.cgroup.limit(limits)
+        except OSError as exc:
+            raise SpawnFailed(f"limits of {self.sandbox_id}: {exc}") from exc
 
     def peak_memory_mb(self) -> int:
         """Most memory held so far, for REPORT; 0 if unknown."""

@@ -4,9 +4,9 @@ A process of its own, because a program with threads can't enter a user namespac
 Its mount namespace is private; as an ordinary user it lives in a user namespace of its own. It ends when the
 worker's end of the socket closes, however the worker died, and every sandbox dies with it (PR_SET_PDEATHSIG).
 
-Messages are JSON, one a datagram. In: setup, then spawn and kill. Out: ready | refused; per sandbox `spawned` with
-descriptors (listeners, output, info), or `error`; later `exited` with the code. `ready` says in `no_egress` why
-functions have no way out and in `no_disk` why /tmp takes their memory, if so.
+Messages are JSON, one a datagram. In: setup, then spawn, furnish, socket and kill. Out: ready | refused; per sandbox
+`spawned` with descriptors (listeners, output, info), or `error`; later `exited` with the code. `ready` says in
+`no_egress` why functions have no way out and in `no_disk` why /tmp takes their memory, if so.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from typing import Any
 from workers.sandbox.isolation import reaper, syscalls
 from workers.sandbox.isolation.parts import Parts, PartsStore
 from workers.sandbox.isolation.router import GATEWAY
+from workers.sandbox.isolation.spec import CODE_TARGET, LAYERS_TARGET, PLACEHOLDER
 from workers.sandbox.isolation.staging import TMP, Staging
 from workers.sandbox.isolation.uplink import Uplink
 
@@ -122,6 +123,14 @@ class Spawner:
         if message["op"] == "socket":
             self._open_socket(name)
             return
+        if message["op"] == "furnish":
+            try:
+                self._furnish(name, message["code"], message["layers"])
+            except OSError as exc:
+                self._send({"id": name, "unfurnished": str(exc)})
+            else:
+                self._send({"id": name, "furnished": True})
+            return
         with contextlib.ExitStack() as opened:
             try:
                 pid, descriptors = self._spawn(message, opened)
@@ -139,6 +148,26 @@ class Spawner:
             return
         with stream:
             self._send({"id": name, "socket": True}, [stream.fileno()])
+
+    def _furnish(self, name: str, code: str, layers: str | None) -> None:
+        """Put a function's files into a sandbox that runs without. Raises OSError; then the sandbox is of no use."""
+        outer = next((pid for pid, (one, *_) in self._by_pid.items() if one == name), None)
+        if outer is None:
+            raise OSError(errno.ESRCH, "it has ended")
+        with contextlib.ExitStack() as opened:
+            ours = _opened(opened, os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC))
+            # The outer process's only child is the pid 1 inside.
+            inner = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()[:1]
+            theirs = _opened(opened, os.open(f"/proc/{''.join(inner)}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC))
+            code_mount = _opened(opened, syscalls.mount_of(self._staging.path_of(code)))
+            layers_from = str(self._staging.empty) if layers is None else self._staging.path_of(layers)
+            layers_mount = _opened(opened, syscalls.mount_of(layers_from))
+            syscalls.setns(theirs, syscalls.CLONE_NEWNS)
+            try:
+                syscalls.attach(layers_mount, LAYERS_TARGET)
+                syscalls.replace_mount(code_mount, CODE_TARGET, PLACEHOLDER)
+            finally:
+                syscalls.setns(ours, syscalls.CLONE_NEWNS)
 
     def _spawn(self, message: dict[str, Any], opened: contextlib.ExitStack) -> tuple[int, list[int]]:
         """Fork the sandbox's first process. All that `opened` holds is closed once the worker has its copies."""

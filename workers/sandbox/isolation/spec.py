@@ -8,10 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hearth.errors import HearthError
+from workers.sandbox.isolation.cgroup import Limits
 
 #: where the Runtime API and the platform's API listen inside a network namespace of its own
 RUNTIME_API_PORT = 9001
 PLATFORM_PORT = 4566
+#: where a function's package and its layers lie, seen from inside
+CODE_TARGET, LAYERS_TARGET = "/var/task", "/opt"
+#: A directory in both of a sandbox that waits for a function. This one, because the loader looks into it: it asks only
+#: once, when a program starts, which directories of its search path there are.
+PLACEHOLDER = "lib"
 #: the user a function runs as, seen from inside: the ids of AWS's sbx_user1051
 INSIDE_UID, INSIDE_GID = 993, 990
 
@@ -72,15 +78,15 @@ class SandboxSpec:
     """What to spawn. Paths in `command` and `environment` are as seen inside.
 
     environment: all of it; AWS_LAMBDA_RUNTIME_API is set by spawn, AWS_ENDPOINT_URL too unless it is here.
-    code_dir: read-only at /var/task, the working directory. cpu_cores: hard quota, None for none.
-    cpu_weight: share under contention, in the unit of memory_mb. egress: `open` becomes `platform` where the host
-    has no way out (Supervisor.no_egress); level `process` keeps nothing apart.
+    code_dir: read-only at /var/task, the working directory; None: SandboxProcess.furnish brings it, and layers, later.
+    cpu_cores: hard quota, None for none. cpu_weight: share under contention, in the unit of memory_mb. egress: `open`
+    becomes `platform` where the host has no way out (Supervisor.no_egress); level `process` keeps nothing apart.
     """
 
     sandbox_id: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
-    code_dir: Path
+    code_dir: Path | None
     mounts: tuple[Mount, ...] = ()
     memory_mb: int = 128
     ephemeral_mb: int = 512
@@ -88,6 +94,10 @@ class SandboxSpec:
     cpu_weight: int = 128
     pids_max: int = 1024
     egress: Egress = Egress.PLATFORM
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.memory_mb, self.cpu_cores, self.cpu_weight, self.pids_max)
 
 
 @dataclass(frozen=True, slots=True)

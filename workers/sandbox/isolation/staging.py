@@ -53,6 +53,9 @@ class Staging:
         self._binds: OrderedDict[tuple[str, int, int], Path] = OrderedDict()
         self._count = 0
         TMP.mkdir()
+        #: for an /opt without layers
+        self.empty = _STAGING / "empty"
+        self.empty.mkdir()
         self.etc = _STAGING / "etc"
         _build_etc(self.etc)
         #: the same for sandboxes that have a resolver

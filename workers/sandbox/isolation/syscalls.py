@@ -20,10 +20,13 @@ CLONE_NEWNET = 0x40000000
 _CLONE_INTO_CGROUP = 0x200000000
 # the same numbers on every architecture
 _SYS_CLONE3, _SYS_MOVE_MOUNT, _SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT = 435, 429, 430, 431, 432
+_SYS_OPEN_TREE, _SYS_MOUNT_SETATTR = 428, 442
+_SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 _FSCONFIG_SET_FLAG, _FSCONFIG_SET_STRING, _FSCONFIG_CMD_CREATE = 0, 1, 6
 _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
-_MOUNT_ATTR_NOSUID, _MOUNT_ATTR_NODEV = 2, 4
+_MOUNT_ATTR_RDONLY, _MOUNT_ATTR_NOSUID, _MOUNT_ATTR_NODEV = 1, 2, 4
 _MOVE_MOUNT_F_EMPTY_PATH = 4
+_OPEN_TREE_CLONE, _AT_RECURSIVE, _AT_EMPTY_PATH = 1, 0x8000, 0x1000
 _AT_FDCWD = -100
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT = 1, 2, 4, 32
@@ -87,6 +90,36 @@ def attach(mount_fd: int, target: str) -> None:
     """Put a detached mount at a path of this mount namespace."""
     arguments = (mount_fd, b"", _AT_FDCWD, os.fsencode(target), _MOVE_MOUNT_F_EMPTY_PATH)
     _checked(_libc.syscall(_SYS_MOVE_MOUNT, *arguments), f"attach {target}")
+
+
+def mount_of(path: str) -> int:
+    """What lies at a path as a mount of its own, read-only and attached nowhere; it ends with its last descriptor."""
+    flags = _OPEN_TREE_CLONE | _AT_RECURSIVE | os.O_CLOEXEC
+    tree = _checked(_libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, os.fsencode(path), flags), f"open tree {path}")
+    # struct mount_attr: attr_set, attr_clr, propagation, userns_fd
+    attributes = struct.pack("=4Q", _MOUNT_ATTR_RDONLY | _MOUNT_ATTR_NOSUID | _MOUNT_ATTR_NODEV, 0, 0, 0)
+    call = (_SYS_MOUNT_SETATTR, tree, b"", _AT_EMPTY_PATH | _AT_RECURSIVE, attributes, len(attributes))
+    try:
+        _checked(_libc.syscall(*call), f"read-only {path}")
+    except OSError:
+        os.close(tree)
+        raise
+    return tree
+
+
+def replace_mount(mount_fd: int, target: str, inside: str) -> None:
+    """Put a detached mount in the place of the mount that is at `target`, for every process there: also for one whose
+    working directory is its root, which a mount on top would leave behind.
+
+    It is pivot_root, told that `target` is our root. inside: a directory of the mount that is there. Our own root and
+    working directory are elsewhere afterwards: enter a mount namespace next.
+    """
+    attach(mount_fd, f"{target}/{inside}")
+    os.chroot(target)
+    os.chdir(f"/{inside}")
+    # Both the new root and the place of the old one: the old one comes to lie on top of it, and goes.
+    _checked(_libc.syscall(_SYS_PIVOT_ROOT[os.uname().machine], b".", b"."), f"pivot {target}")
+    unmount(".")
 
 
 def sync_file_system(descriptor: int) -> None:
