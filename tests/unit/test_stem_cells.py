@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,15 @@ def test_a_heap_has_the_size_that_it_was_started_with() -> None:
         (("java", "-Xmx128m"), 256),
         (("java", "-Xmx256m"), 512),
     ]
+
+
+def test_variables_that_take_the_place_of_others_must_have_room_there() -> None:
+    room = {f"ROOM_{number}": 64 * "x" for number in range(3)}
+    runtime = replace(_SIZED, cell=CellRecipe(("java",), (), room, in_place=True))
+    without = {"PYTHONPATH": ""}
+    assert kind_for(runtime, a_spec(without | {"A": "x" * 90, "B": "x" * 90})) is not None
+    assert kind_for(runtime, a_spec(without | {"A": "x" * 500})) is None
+    assert kind_for(runtime, a_spec(without | {name: "" for name in "ABCD"})) is None
 
 
 def test_a_runtime_without_cells_has_none() -> None:

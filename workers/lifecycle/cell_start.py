@@ -6,6 +6,8 @@ frame (way out, size of /tmp, a heap's size), must be the same.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from workers.lifecycle.environment import boot_environment, differs_at_start
 from workers.runtimes.runtime import Runtime
 from workers.sandbox.stem_cell import CellKind
@@ -25,9 +27,21 @@ def kind_for(runtime: Runtime, spec: SandboxSpec) -> CellKind | None:
     if runtime.cell is None:
         return None
     kind = _kind(runtime, spec.memory_mb, spec.ephemeral_mb, spec.egress)
-    if differs_at_start(spec.environment, dict(kind.environment), runtime.cell.at_start):
+    boot = dict(kind.environment)
+    if differs_at_start(spec.environment, boot, runtime.cell.at_start):
+        return None
+    if runtime.cell.in_place and not _has_room_for(boot, spec.environment):
         return None
     return kind
+
+
+def _has_room_for(boot: Mapping[str, str], environment: Mapping[str, str]) -> bool:
+    """What spawning adds to both does not count."""
+    return len(environment) <= len(boot) and _size(environment) <= _size(boot)
+
+
+def _size(environment: Mapping[str, str]) -> int:
+    return sum(len(name.encode()) + len(value.encode()) + 2 for name, value in environment.items())
 
 
 def _kind(runtime: Runtime, memory_mb: int, ephemeral_mb: int, egress: Egress) -> CellKind:

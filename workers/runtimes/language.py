@@ -77,6 +77,10 @@ class Language(ABC, Generic[F]):
     async def install(self, found: F, directory: Path) -> None:
         """Put the runtime client into an empty directory. Raises OSError, TimeoutError, RuntimeError."""
 
+    async def complete(self, found: F, directory: Path) -> None:  # noqa: B027
+        """Add what is made of this release's own sources and the client, also to what an older release has installed.
+        What can't be made is left out. Most languages have nothing to make."""
+
     @abstractmethod
     def runtimes(self, family: str, found: F, directory: Path) -> Iterable[Runtime]:
         """What this installation serves, first of all `family`."""
@@ -93,6 +97,7 @@ class Language(ABC, Generic[F]):
         async with at_once:
             if self._read(target) == found:
                 self._place_bootstrap(target)
+                await self.complete(found, target)
                 return
             progress(f"installing the runtime client for {self.title} {found.version}")
             try:
@@ -110,6 +115,7 @@ class Language(ABC, Generic[F]):
         building = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         try:
             await self.install(found, building)
+            await self.complete(found, building)
             await asyncio.to_thread(self._move_into_place, found, building, target)
         finally:
             for leftover in (building, Path(f"{building}.old")):
