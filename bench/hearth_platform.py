@@ -125,17 +125,27 @@ class Platform:
         await asyncio.to_thread(self._deploy, function, source, runtime)
 
     def _deploy(self, function: str, source: Path, runtime: str) -> None:
+        self._create(function, _zip_of(source), runtime, f"{source.stem}.handler", MemorySize=MEMORY_MB)
+
+    async def create(self, function: str, package: bytes, runtime: str, handler: str, **more: Any) -> None:
+        """more: members of CreateFunction. Waits until it is active."""
+        await asyncio.to_thread(self._create, function, package, runtime, handler, **more)
+
+    def _create(self, function: str, package: bytes, runtime: str, handler: str, **more: Any) -> None:
         client = self.client("lambda")
         client.create_function(
             FunctionName=function,
             Runtime=runtime,
             Role="arn:aws:iam::000000000000:role/bench",
-            Handler=f"{source.stem}.handler",
-            Code={"ZipFile": _zip_of(source)},
-            MemorySize=MEMORY_MB,
+            Handler=handler,
+            Code={"ZipFile": package},
             Timeout=30,
+            **more,
         )
         client.get_waiter("function_active_v2").wait(FunctionName=function, WaiterConfig={"Delay": 1})
+
+    async def delete(self, function: str) -> None:
+        await asyncio.to_thread(self.client("lambda").delete_function, FunctionName=function)
 
     async def sandboxes_started(self, function: str) -> int:
         """How many sandboxes the function ever had: each writes a log stream of its own."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -21,10 +22,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench import environment, event_rate, report  # noqa: E402
+from bench import cold_start, environment, event_rate, report  # noqa: E402
 from bench.bare_pipe.pipe import BarePipe  # noqa: E402
 from bench.bare_pipe.runtime import chosen, plain_command  # noqa: E402
 from bench.celery_rpc import peer as celery_rpc  # noqa: E402
+from bench.cold_start import ColdFigures  # noqa: E402
 from bench.command import execute, say  # noqa: E402
 from bench.event_rate import EventFigures  # noqa: E402
 from bench.hearth_platform import Platform  # noqa: E402
@@ -97,6 +99,8 @@ async def run(options: argparse.Namespace) -> int:
             cold_starts.append(await bench.cold_starts(function_name(concurrency), concurrency, answers))
         say(f"{options.events} events")
         events = await event_rate.measure(platform, runtime.family, options.events)
+        say(f"cold starts of {options.cold} functions, twice for each language")
+        cold = await cold_start.measure(platform, one_of_each(installed(settings), runtime), options.cold)
         facts = {
             "machine": machine,
             "commit": environment.commit(ROOT),
@@ -107,21 +111,34 @@ async def run(options: argparse.Namespace) -> int:
     for one in [*warm_up, *measured]:
         errors.update({f"{one.target} at {one.concurrency}: {what}": n for what, n in one.errors.items()})
     errors.update({f"events: {what}": n for what, n in events.errors.items()})
-    publish(facts, measured, cold_starts, events)
+    errors.update({f"cold {one.runtime}: {what}": n for one in cold for what, n in one.errors.items()})
+    publish(facts, measured, cold_starts, events, cold)
     for what, number in errors.items():
         print(f"FAILED {number} x {what}", file=sys.stderr)
     return 1 if errors else 0
 
 
+def one_of_each(offered: Mapping[str, Runtime], python: Runtime) -> list[Runtime]:
+    """The Python that all else is measured with, and the newest of every other language."""
+    by_language = {re.sub(r"\d.*", "", family): one for family, one in sorted(offered.items())}
+    return list((by_language | {"python": python}).values())
+
+
 def publish(
-    facts: dict[str, Any], measured: Sequence[Measured], cold_starts: Sequence[ColdStarts], events: EventFigures
+    facts: dict[str, Any],
+    measured: Sequence[Measured],
+    cold_starts: Sequence[ColdStarts],
+    events: EventFigures,
+    cold: Sequence[ColdFigures],
 ) -> None:
     """Print the tables; leave them and every figure in bench/results/."""
-    text = f"{json.dumps(facts, indent=1)}\n\n{report.tables(measured, cold_starts)}\n\n{event_rate.table(events)}\n"
+    text = f"{json.dumps(facts, indent=1)}\n\n{report.tables(measured, cold_starts)}\n\n{event_rate.table(events)}\n\n"
+    text += f"{cold_start.table(cold)}\n"
     print(text)
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{time.strftime('%Y%m%dT%H%M%S')}-{facts['commit']}"
     content = {**facts, **report.summary(measured, cold_starts), "events": asdict(events)}
+    content["cold"] = [asdict(one) for one in cold]
     path.with_suffix(".json").write_text(json.dumps(content, indent=1))
     path.with_suffix(".md").write_text(text)
     say(f"written: {path}.json and .md; log: {LOG}")
@@ -133,12 +150,14 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=5.0, help="length of each measurement (5)")
     parser.add_argument("--serial", type=int, default=5000, help="invokes of the closed loop for cold starts (5000)")
     parser.add_argument("--events", type=int, default=2000, help="asynchronous invokes accepted at full speed (2000)")
+    parser.add_argument("--cold", type=int, default=15, help="new functions of each language and kind of start (15)")
     parser.add_argument(
-        "--quick", action="store_true", help="2 rounds of 1 s, 500 serial, 300 events: does it work at all?"
+        "--quick", action="store_true", help="2 rounds of 1 s, 500 serial, 300 events, 3 cold: does it work at all?"
     )
     options = parser.parse_args(arguments)
     if options.quick:
         options.rounds, options.seconds, options.serial, options.events = 2, 1.0, 500, 300
+        options.cold = 3
     return options
 
 

@@ -77,7 +77,7 @@ class Language(ABC, Generic[F]):
     async def install(self, found: F, directory: Path) -> None:
         """Put the runtime client into an empty directory. Raises OSError, TimeoutError, RuntimeError."""
 
-    async def complete(self, found: F, directory: Path) -> None:  # noqa: B027
+    async def complete(self, found: F, directory: Path) -> None:
         """Add what is made of this release's own sources and the client, also to what an older release has installed.
         What can't be made is left out. Most languages have nothing to make."""
 

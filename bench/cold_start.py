@@ -1,0 +1,111 @@
+"""Cold starts: the first request of a new function, out of a stem cell and as a full start, one after the other.
+
+A full start is had by an environment variable that a runtime reads when it starts. Between two requests the platform is
+left alone for as long as it takes to have a cell again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import shutil
+import subprocess
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from bench.hearth_platform import Platform
+from bench.load import run_load
+from workers.runtimes import Runtime
+
+#: a variable that is read at a runtime's start, and changes nothing
+_FULL_START = {"LANGUAGE": "en"}
+_REFILL_S = 1.0
+_PAYLOAD = b'{"number": 1}'
+_JAVA = """package bench;
+import java.util.Map;
+public class Echo { public Map<String, Object> handle(Map<String, Object> event) { return event; } }
+"""
+_SOURCES = {
+    "python": ("app.py", "def handler(event, context):\n    return event\n", "app.handler"),
+    "nodejs": ("app.js", "exports.handler = async (event) => event;\n", "app.handler"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ColdFigures:
+    """Request to response, ms, of `count` functions each."""
+
+    runtime: str
+    count: int
+    cell_ms: float
+    cell_worst_ms: float
+    full_ms: float
+    full_worst_ms: float
+    errors: dict[str, int]
+
+
+async def measure(platform: Platform, offered: Sequence[Runtime], count: int) -> list[ColdFigures]:
+    """For each runtime that has cells and for which a function can be built here."""
+    figures = []
+    for runtime in offered:
+        built = await asyncio.to_thread(_package, runtime.family)
+        if runtime.cell is not None and built is not None:
+            figures.append(await _measure_one(platform, runtime.family, *built, count))
+    return figures
+
+
+async def _measure_one(platform: Platform, family: str, package: bytes, handler: str, count: int) -> ColdFigures:
+    errors: Counter[str] = Counter()
+    took_ms: dict[bool, list[float]] = {True: [], False: []}
+    for number in range(-1, count):  # the first pair is not counted: it tells the worker what is asked for
+        for full in (False, True):
+            name = f"cold-{family.replace('.', '-')}-{number + 1}-{'full' if full else 'cell'}"
+            more = {"MemorySize": 512, "Environment": {"Variables": _FULL_START if full else {}}}
+            await platform.create(name, package, family, handler, **more)
+            requests = platform.requests(name, [_PAYLOAD])
+            await asyncio.sleep(_REFILL_S)
+            load = await run_load(platform.host, platform.port, requests, concurrency=1, count=1)
+            errors.update(load.errors)
+            if number >= 0:
+                took_ms[full] += [one / 1e6 for one in load.latencies_ns]
+            await platform.delete(name)
+    cell, full_start = took_ms[False], took_ms[True]
+    return ColdFigures(family, count, median(cell), max(cell), median(full_start), max(full_start), dict(errors))
+
+
+def table(figures: Sequence[ColdFigures]) -> str:
+    """Markdown."""
+    lines = [
+        "| cold request → response, ms | functions | stem cell: median | longest | full start: median | longest |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for one in figures:
+        numbers = (one.cell_ms, one.cell_worst_ms, one.full_ms, one.full_worst_ms)
+        lines.append(f"| {one.runtime} | {one.count} | {' | '.join(f'{number:.1f}' for number in numbers)} |")
+    return "\n".join(lines)
+
+
+def _package(family: str) -> tuple[bytes, str] | None:
+    """A zip file and its handler; None: there is no compiler for it."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for language, (name, text, handler) in _SOURCES.items():
+            if family.startswith(language):
+                archive.writestr(name, text)
+                break
+        else:
+            javac = shutil.which("javac")
+            if not family.startswith("java") or javac is None:
+                return None
+            handler = "bench.Echo::handle"
+            with tempfile.TemporaryDirectory() as folder:
+                source = Path(folder, "Echo.java")
+                source.write_text(_JAVA)
+                subprocess.run([javac, "-d", folder, str(source)], check=True, timeout=60)
+                archive.write(Path(folder, "bench", "Echo.class"), "bench/Echo.class")
+    return buffer.getvalue(), handler
