@@ -94,10 +94,10 @@ def _package(family: str) -> tuple[bytes, str] | None:
     """A zip file and its handler; None: there is no compiler for it."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        for language, (name, text, handler) in _SOURCES.items():
-            if family.startswith(language):
-                archive.writestr(name, text)
-                break
+        language = next((one for one in _SOURCES if family.startswith(one)), None)
+        if language is not None:
+            name, text, handler = _SOURCES[language]
+            archive.writestr(name, text)
         else:
             javac = shutil.which("javac")
             if not family.startswith("java") or javac is None:

@@ -122,7 +122,7 @@ class Settings(BaseSettings):
     )
     scaling_rate: int = Field(1000, description="sandboxes that one function may start within 10 s", ge=1)
     placement_wait_seconds: float = Field(30.0, description="longest wait of a request for room", gt=0)
-    init_seconds: float = Field(10.0, description="limit of the Init phase", gt=0)
+    init_seconds: float = Field(10.0, description="limit of the Init phase, and of restoring after it", gt=0)
     concurrent_inits: int | None = Field(None, description="Init phases a worker runs at once (default: 2 x cores)")
     stem_cells: int = Field(
         2,

@@ -384,8 +384,7 @@ async def test_init_is_billed_where_the_platform_bills_as_aws_now_does(lab: Lab)
     assert (await sandbox.invoke(invocation())).billed_ms < 300
 
 
-async def test_hooks_around_a_restore_run_at_once_and_are_told(lab: Lab) -> None:
-    source = """
+_HOOKS = """
 import http.client, json, os, time
 link = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
 def call(method, path, body=None):
@@ -394,20 +393,34 @@ def call(method, path, body=None):
     return answer, answer.read()
 answer, _ = call("GET", "restore/next")
 assert answer.status == 200
-time.sleep(0.2)
+time.sleep(SECONDS)
 while True:
     answer, body = call("GET", "invocation/next")
     call("POST", "invocation/" + answer.headers["Lambda-Runtime-Aws-Request-Id"] + "/response", body)
 """
+
+
+async def test_hooks_around_a_restore_run_at_once_and_are_told(lab: Lab) -> None:
     launch = (lab.runtime.launch[0], "-I", "-S", "/var/task/app.py")
     lab.runtime = replace(lab.runtime, launch=launch)
-    sandbox = await lab.ready(source)
+    sandbox = await lab.ready(_HOOKS.replace("SECONDS", "0.2"))
     await sandbox.invoke(invocation())
     lines = await lab.log(sandbox)
     kinds = [line.split()[0] for line in lines]
-    assert kinds == ["INIT_START", "RESTORE_START", "RESTORE_REPORT", "START", "END", "REPORT"]
+    assert kinds == ["INIT_START", "INIT_REPORT", "RESTORE_START", "RESTORE_REPORT", "START", "END", "REPORT"]
     assert "\tRestore Duration: " in lines[-1]
+    assert "\tBilled Restore Duration: " in lines[-1]
     assert "Init Duration" not in lines[-1]
+
+
+async def test_hooks_after_a_restore_have_a_limit_of_their_own(lab: Lab) -> None:
+    lab.runtime = replace(lab.runtime, launch=(lab.runtime.launch[0], "-I", "-S", "/var/task/app.py"))
+    sandbox = lab.sandbox(_HOOKS.replace("SECONDS", "60"), init_s=1.5, timeout_s=60)
+    await sandbox.initialize()
+    document = error(await sandbox.invoke(invocation()))
+    assert (sandbox.state, document["errorType"]) == (SandboxState.STOPPED, "Runtime.RestoreHookUserTimeout")
+    ends = [line.strip().partition(" ms")[2] for line in await lab.log(sandbox) if line.startswith("RESTORE_REPORT")]
+    assert ends == ["\tStatus: timeout"] * 2
 
 
 async def test_the_life_is_the_same_as_a_plain_process(lab: Lab) -> None:

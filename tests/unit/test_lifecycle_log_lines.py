@@ -121,7 +121,8 @@ def test_restored_sandboxes_say_so_instead_of_init_duration() -> None:
         " ms\tStatus: error\tError Type: Runtime.ExitError\n"
     )
     _, report = TEXT.end(ID, Ended("success", "", 1, 1, 9, 5.0, 389.65), T_MS)
-    assert report.endswith("\tRestore Duration: 389.65 ms\t\n")
+    assert report.endswith("\tRestore Duration: 389.65 ms\tBilled Restore Duration: 390 ms\t\n")
+    assert TEXT.snapshot_report("init", 1234.561, T_MS) == "INIT_REPORT Init Duration: 1234.56 ms\n"
 
 
 def test_lines_of_extensions_and_subscriptions() -> None:

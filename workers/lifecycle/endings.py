@@ -30,6 +30,8 @@ _SIGNALS: dict[int, str] = {
 
 #: of an Init; whoever gave it its limit words the message
 INIT_TIMED_OUT = Ending("Sandbox.Timedout", "", timed_out=True)
+#: of the hooks after a restore; it is repeated as a failed Init is
+RESTORE_TIMED_OUT = Ending("Runtime.RestoreHookUserTimeout", "Restore hooks timed out")
 #: the worker itself ended the sandbox
 SHUT_DOWN = Ending("Sandbox.Failure", "The sandbox was shut down while the function ran.")
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from workers.billing import INIT, Bill, billed_ms
 from workers.lifecycle import telling
 from workers.lifecycle.cell_start import kind_for
-from workers.lifecycle.endings import INIT_TIMED_OUT, SHUT_DOWN
+from workers.lifecycle.endings import INIT_TIMED_OUT, RESTORE_TIMED_OUT, SHUT_DOWN
 from workers.lifecycle.environment import sandbox_environment
 from workers.lifecycle.log_lines import Phase
 from workers.lifecycle.shutdown import kill, say_goodbye
@@ -48,7 +48,8 @@ async def run_init(sandbox: Sandbox, phase: Phase, limit_s: float) -> Failure | 
     """
     sandbox.advance(SandboxState.INITIALIZING)
     sandbox.restore_began_s, sandbox.restore_ms = 0.0, None
-    began_s = time.monotonic()
+    began_s = sandbox.init_began_s = time.monotonic()
+    sandbox.init_phase = phase
     try:
         failure = await _start(sandbox, phase, limit_s)
     except BaseException:  # cancellation too: a half-started runtime must not outlive us
@@ -59,7 +60,7 @@ async def run_init(sandbox: Sandbox, phase: Phase, limit_s: float) -> Failure | 
     if sandbox.state is not SandboxState.INITIALIZING:
         await sandbox.shutdown("failure")  # under way already: wait for its end
         return failure or SHUT_DOWN
-    timed_out = isinstance(failure, Ending) and failure.timed_out
+    timed_out = isinstance(failure, Ending) and (failure.timed_out or failure is RESTORE_TIMED_OUT)
     status = "success" if failure is None else "timeout" if timed_out else "error"
     error_type = "" if failure is None else failure.error_type
     if sandbox.restore_began_s:
@@ -95,7 +96,7 @@ async def _start(sandbox: Sandbox, phase: Phase, limit_s: float) -> Failure | No
     telling.init_start(sandbox, phase)
     sandbox.start_ended.clear()
     try:
-        async with asyncio.timeout(limit_s):
+        async with asyncio.timeout(limit_s) as sandbox.init_limit:
             spec = spec_of(sandbox, with_extensions=link is not None)
             cell = await _cell(sandbox, spec) if link is None else None
             process = cell.process if cell is not None else await sandbox.supervisor.spawn(spec)
@@ -112,11 +113,14 @@ async def _start(sandbox: Sandbox, phase: Phase, limit_s: float) -> Failure | No
                 failure = api.ended
             return failure
     except TimeoutError:
-        api.end(INIT_TIMED_OUT)
-        return INIT_TIMED_OUT
+        in_time = phase == "init" or time.monotonic() < sandbox.init_began_s + limit_s
+        ending = RESTORE_TIMED_OUT if sandbox.restore_began_s and in_time else INIT_TIMED_OUT
+        api.end(ending)
+        return ending
     except InvalidEntrypoint as exc:
         return Ending("Runtime.InvalidEntrypoint", str(exc))
     finally:
+        sandbox.init_limit = None
         sandbox.start_ended.set()
 
 

@@ -6,6 +6,7 @@ SystemLogLevel lets through or not.
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -39,6 +40,10 @@ class LogLines(Protocol):
     def init_report(self, phase: Phase, status: str, error_type: str, duration_ms: float, t_ms: int) -> str:
         """status: `success` (told of provisioned sandboxes, of others in JSON at level DEBUG only), `timeout` or
         `error`."""
+        ...
+
+    def snapshot_report(self, phase: Phase, duration_ms: float, t_ms: int) -> str:
+        """Init is over with the before-snapshot hooks; restoring follows."""
         ...
 
     def restore_start(self, runtime_version: str, t_ms: int) -> str: ...
@@ -76,6 +81,9 @@ class TextLines:
         why = f"\tError Type: {error_type}" if status == "error" else ""
         return f"INIT_REPORT Init Duration: {duration_ms:.2f} ms\tPhase: {phase}\tStatus: {status}{why}\n"
 
+    def snapshot_report(self, phase: Phase, duration_ms: float, t_ms: int) -> str:
+        return f"INIT_REPORT Init Duration: {duration_ms:.2f} ms\n"
+
     def restore_start(self, runtime_version: str, t_ms: int) -> str:
         return f"RESTORE_START {self._runtime(runtime_version)}\n"
 
@@ -104,7 +112,8 @@ class TextLines:
     def end(self, request_id: str, ended: Ended, t_ms: int) -> tuple[str, ...]:
         more = ""
         if ended.restore_ms is not None:
-            more = f"Restore Duration: {ended.restore_ms:.2f} ms\t"
+            billed_ms = math.ceil(ended.restore_ms)
+            more = f"Restore Duration: {ended.restore_ms:.2f} ms\tBilled Restore Duration: {billed_ms} ms\t"
         elif ended.init_ms is not None:
             more = f"Init Duration: {ended.init_ms:.2f} ms\t"
         if ended.status == "timeout":
@@ -140,6 +149,13 @@ class JsonLines:
         # One event of the log may hold both: they are told at the same moment.
         return self._line(level, "platform.initRuntimeDone", done, t_ms) + self._line(
             told, "platform.initReport", report, t_ms
+        )
+
+    def snapshot_report(self, phase: Phase, duration_ms: float, t_ms: int) -> str:
+        done = records.init_runtime_done(phase, "success", "", records.SNAP_START)
+        report = records.init_report(phase, "success", "", duration_ms, records.SNAP_START)
+        return self._line("DEBUG", "platform.initRuntimeDone", done, t_ms) + self._line(
+            "INFO", "platform.initReport", report, t_ms
         )
 
     def restore_start(self, runtime_version: str, t_ms: int) -> str:

@@ -6,14 +6,16 @@ Source: Lambda Developer Guide, "Lambda Telemetry API Event schema reference".
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Any, Literal
 
 from hearth.model.function import FunctionVersion
 
 Phase = Literal["init", "invoke"]
 Record = dict[str, Any]
-#: why a sandbox is initialised: for a request, or ahead of them
-Initialization = Literal["on-demand", "provisioned-concurrency"]
+#: why a sandbox is initialised: for a request, ahead of them, or for a snapshot
+Initialization = Literal["on-demand", "provisioned-concurrency", "snap-start"]
+SNAP_START: Initialization = "snap-start"
 
 
 def runtime_arn(region: str, runtime_version: str) -> str:
@@ -109,6 +111,7 @@ def report(
         metrics["initDurationMs"] = round(init_ms, 3)
     if restore_ms is not None:
         metrics["restoreDurationMs"] = round(restore_ms, 3)
+        metrics["billedRestoreDurationMs"] = math.ceil(restore_ms)
     return _outcome(request_id, status, error_type) | {"metrics": metrics}
 
 

@@ -60,8 +60,12 @@ def extensions(sandbox: Sandbox, t_ms: int) -> None:
         sandbox.telemetry.platform("platform.extension", records.extension(*told), t_ms)
 
 
-def restore_start(sandbox: Sandbox) -> None:
-    t_ms, runtime = sandbox.services.now_ms(), sandbox.runtime.version
+def restore_start(sandbox: Sandbox, phase: Phase, init_ms: float) -> None:
+    """The end of Init, which took so long, and the beginning of restoring."""
+    t_ms, runtime, kind = sandbox.services.now_ms(), sandbox.runtime.version, records.SNAP_START
+    _emit(sandbox, "initRuntimeDone", lambda: records.init_runtime_done(phase, "success", "", kind), t_ms)
+    sandbox.log.platform(sandbox.lines.snapshot_report(phase, init_ms, t_ms))
+    _emit(sandbox, "initReport", lambda: records.init_report(phase, "success", "", init_ms, kind), t_ms)
     sandbox.log.platform(sandbox.lines.restore_start(runtime, t_ms))
     _emit(sandbox, "restoreStart", lambda: records.restore_start(sandbox.version, runtime), t_ms)
 

@@ -24,7 +24,7 @@ from workers.function_log import FunctionLog
 from workers.lifecycle import endings, telling
 from workers.lifecycle.init import run_init
 from workers.lifecycle.invoke import run_invoke
-from workers.lifecycle.log_lines import log_lines
+from workers.lifecycle.log_lines import Phase, log_lines
 from workers.lifecycle.records import Initialization
 from workers.lifecycle.shutdown import ShutdownReason, run_shutdown
 from workers.lifecycle.watchdog import Watchdog
@@ -52,9 +52,9 @@ class Services:
     """What all sandboxes of a worker share.
 
     environment(version, sandbox id): the variables that the platform adds, above all the role's credentials
-    (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN). init_s: limit of the Init phase. billing: `aws-2025`
-    bills Init too. cpu: `quota` gives memory / 1769 MB cores at most, `weight` at least one. egress: of functions that
-    do not say. cells: runtimes that have booted already. now_ms: the wall clock.
+    (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN). init_s: limit of the Init phase, and of restoring.
+    billing: `aws-2025` bills Init too. cpu: `quota` gives memory / 1769 MB cores at most, `weight` at least one.
+    egress: of functions that do not say. cells: runtimes that have booted already. now_ms: the wall clock.
     """
 
     logs: LogWriter
@@ -110,6 +110,10 @@ class Sandbox:
         self.runtime_gone = asyncio.Event()
         #: the SHUTDOWN sequence of the present processes has begun
         self.said_goodbye = False
+        #: of the Init that is going on: its phase, monotonic beginning and limit
+        self.init_phase: Phase = "init"
+        self.init_began_s = 0.0
+        self.init_limit: asyncio.Timeout | None = None
         #: of the restoring before the first invocation: monotonic time, and its duration until told; 0.0 and None: none
         self.restore_began_s = 0.0
         self.restore_ms: float | None = None
@@ -234,7 +238,12 @@ class Sandbox:
 
     def restore_begins(self) -> None:
         self.restore_began_s = time.monotonic()
-        telling.restore_start(self)
+        telling.restore_start(self, self.init_phase, (self.restore_began_s - self.init_began_s) * 1000)
+        if self.init_limit is not None:
+            loop_s, given_s = asyncio.get_running_loop().time(), self.init_limit.when()
+            limit_s = loop_s + self.services.init_s
+            # Inside an invocation its timeout holds too.
+            self.init_limit.reschedule(limit_s if self.init_phase == "init" else min(limit_s, given_s or limit_s))
 
     # --- init_process.Reports -------------------------------------------------------------------------------
     def start_failed(self, name: str, why: str) -> None:
