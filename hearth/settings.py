@@ -124,6 +124,11 @@ class Settings(BaseSettings):
     placement_wait_seconds: float = Field(30.0, description="longest wait of a request for room", gt=0)
     init_seconds: float = Field(10.0, description="limit of the Init phase, and of restoring after it", gt=0)
     concurrent_inits: int | None = Field(None, description="Init phases a worker runs at once (default: 2 x cores)")
+    stream_bytes_per_second: int = Field(
+        2 * 2**20,
+        description="how fast a streamed response goes out after its first 6 MiB, as on AWS; 0: no limit",
+        ge=0,
+    )
     stem_cells: int = Field(
         2,
         description="sandboxes with a booted runtime that a worker keeps ready for each runtime in use (7 to 20 MB "

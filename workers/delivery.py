@@ -40,18 +40,20 @@ class Lane:
     def is_open(self) -> bool:
         return self.channel.is_open
 
-    async def open_stream(self, delivery: Delivery) -> ReplyStream:
-        """The first one starts a consumer of credits on this channel. Raises HearthError."""
+    async def open_stream(self, delivery: Delivery, per_second: int = 0) -> ReplyStream:
+        """The first one starts a consumer of credits on this channel. per_second: bytes after the first ones, 0 for no
+        limit. Raises HearthError."""
         async with self._starting_credits:  # a piece that goes out before would close the channel
             if not self._takes_credits:
                 await self.channel.consume(REPLY_TO, self._on_credit, no_ack=True)
                 self._takes_credits = True
         self._stream_count += 1
         name = str(self._stream_count)
-        stream = self._streams[name] = ReplyStream(delivery, name)
+        stream = self._streams[name] = ReplyStream(delivery, name, per_second)
         return stream
 
     def close_stream(self, stream: ReplyStream) -> None:
+        stream.close()
         self._streams.pop(stream.name, None)
 
     def _on_credit(self, _channel: Any, _method: Any, properties: Any, body: bytes) -> None:

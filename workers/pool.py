@@ -129,13 +129,21 @@ class Pool:
     """All of a worker's sandboxes. Runs inside the TaskGroup of `workers.service`."""
 
     def __init__(
-        self, services: Services, tasks: asyncio.TaskGroup, *, worker_id: str, capacity: int, inits: int
+        self,
+        services: Services,
+        tasks: asyncio.TaskGroup,
+        *,
+        worker_id: str,
+        capacity: int,
+        inits: int,
+        stream_rate: int = 0,
     ) -> None:
         self._services = services
         self._tasks = tasks
         self._worker_id = worker_id
         self.capacity = capacity
         self._inits = asyncio.Semaphore(inits)
+        self._stream_rate = stream_rate
         self.versions: dict[str, VersionPool] = {}
         self.counters = Counters()
         self.draining = False
@@ -519,7 +527,7 @@ class Pool:
 
     async def _stream(self, member: Member, delivery: Delivery) -> InvocationResult:
         try:
-            stream = await delivery.lane.open_stream(delivery)
+            stream = await delivery.lane.open_stream(delivery, self._stream_rate)
         except HearthError as exc:
             return InvocationResult(Outcome.LOST, detail=f"The response can't be streamed: {exc}")
         try:

@@ -119,6 +119,7 @@ class Worker:
                 worker_id=self.id,
                 capacity=self._capacity,
                 inits=self._settings.concurrent_inits or 2 * cores,
+                stream_rate=self._settings.stream_bytes_per_second,
             )
             self._shedder = Shedder(self._pool, self._concurrency, self._stores.coordination)
             self._broker.on_down.append(self._on_down)

@@ -338,11 +338,26 @@ async def test_a_cut_body_is_told_and_ends_a_stream_only(
     connection.eof_received()
     connection.connection_lost(None)
     assert json.loads(body(wire.written))["errorType"] == "TruncatedHTTPRequest"
+    assert not answer.done()
+    runtime.api.conclude()
     assert answer.done() is streamed
     if streamed:
         result = answer.result()
         assert isinstance(result, Answer)
         assert result.error_type == "Runtime.TruncatedResponse"
+
+
+async def test_a_stream_that_is_cut_by_its_runtimes_end_ends_with_that(
+    running: tuple[Runtime, asyncio.Future[Answer | Ending]],
+) -> None:
+    runtime, answer = running
+    connection, _ = runtime.connect()
+    connection.data_received(respond(b"abcdef", "Lambda-Runtime-Function-Response-Mode: streaming")[:-3])
+    connection.connection_lost(None)
+    ending = Ending("Runtime.ExitError", "Runtime exited with error: exit status 1")
+    runtime.api.end(ending)
+    runtime.api.conclude()
+    assert answer.result() == ending
 
 
 async def test_an_ending_resolves_whatever_is_awaited_and_the_first_one_counts(runtime: Runtime) -> None:

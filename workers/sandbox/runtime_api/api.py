@@ -77,6 +77,10 @@ class RuntimeEvents(Protocol):
         ...
 
 
+#: a process's end is known so long after those of its connections
+_DEATH_S = 0.1
+
+
 class RuntimeApi:
     """One runtime process; made anew for each Init.
 
@@ -105,6 +109,8 @@ class RuntimeApi:
         self.init_process: InitProcess | None = None
         self.taken = False
         self.sink: Sink | None = None
+        #: what becomes the answer if the runtime lives
+        self._cut_short: Answer | None = None
         #: SnapStart's hooks have run, or run now
         self.restored = False
         #: monotonic time at which the last answer came
@@ -117,6 +123,7 @@ class RuntimeApi:
             raise InvariantViolated("one invocation at a time per sandbox")
         answer = self._answer = self._loop.create_future()
         self._invocation, self.taken, self.sink = invocation, False, sink
+        self._cut_short = None
         if self.ended is not None:
             answer.set_result(self.ended)
         elif self._waiting is not None:
@@ -127,7 +134,7 @@ class RuntimeApi:
         """The runtime is gone or out of time. The first ending counts; whatever is awaited resolves with it."""
         if self.ended is None:
             self.ended = ending
-        self.sink = None
+        self.sink = self._cut_short = None
         if not self.started.done():
             self.started.set_result(self.ended)
         if self._answer is not None and not self._answer.done():
@@ -178,6 +185,19 @@ class RuntimeApi:
         if self._answer is not None and not self._answer.done():
             self.answered_s = time.monotonic()
             self._answer.set_result(answer)
+
+    def cut_short(self, answer: Answer) -> None:
+        """The connection was cut in the middle of a response. If the runtime has died, its end says more, and comes in
+        a moment."""
+        self._cut_short = answer
+        self._loop.call_later(_DEATH_S, self.conclude, answer)
+
+    def conclude(self, answer: Answer | None = None) -> None:
+        """It lives, so the response that it has begun was only cut short. answer: that one; None: any."""
+        cut_short = self._cut_short
+        if cut_short is not None and answer in (None, cut_short):
+            self._cut_short = None
+            self.answer(cut_short)
 
     def fail_init(self, error: InitError) -> None:
         self.state = RuntimeState.INIT_ERROR

@@ -18,6 +18,7 @@ _REFUSED = (RuntimeState.INIT_ERROR, RuntimeState.RESTORE_ERROR, RuntimeState.IN
 
 
 def handle(api: RuntimeApi, connection: RuntimeConnection, request: Request) -> None:
+    api.conclude()
     if api.state is RuntimeState.RUNNING:
         api.repeat(connection)
     elif api.state in _REFUSED:

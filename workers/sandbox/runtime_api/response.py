@@ -86,7 +86,7 @@ def truncated(api: RuntimeApi, request: Request) -> None:
     expected = RuntimeState.INVOCATION_RESPONSE if request.live else RuntimeState.RUNNING
     ours = request.request_id == api.request_id and api.state is expected
     if ours and request.headers.get(RESPONSE_MODE) == _STREAMING:
-        api.answer(_failed(request, "Runtime.TruncatedResponse", "Response was truncated"))
+        api.cut_short(_failed(request, "Runtime.TruncatedResponse", "Response was truncated"))
 
 
 def _content_type(request: Request) -> str:
