@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -169,7 +170,6 @@ def test_link_that_is_not_signed_by_the_platform_stores_nothing(hosts: Hosts) ->
 
 def test_commands_show_the_workers_of_all_hosts(hosts: Hosts) -> None:
     import subprocess
-    import sys
 
     env = os.environ | {"HEARTH_DATA": str(hosts.head.data), "HEARTH_COORDINATION_URL": hosts.coordination_url}
 
@@ -213,6 +213,31 @@ def test_host_that_is_cut_off_loses_its_slots_and_the_other_answers(hosts: Hosts
     both = invoke(hosts, name, [{"i": i, "s": 2.0} for i in range(2)], attempts=4)
     assert [answer["i"] for answer in both] == [0, 1]
     until(lambda: count_slots(hosts, slots) == 2, hosts)
+
+
+def test_a_host_with_the_exact_runtime_takes_over_from_one_that_stands_in(hosts: Hosts, tmp_path: Path) -> None:
+    ours = f"python3.{sys.version_info.minor}"
+    found = [path.name for path in places.RUNTIMES.glob("python3.*") if path.name != ours]
+    if not found:
+        missing("this host has one Python only")
+    wanted = max(found, key=lambda family: int(family.removeprefix("python3.")))
+    for host in (hosts.w1, hosts.w2):
+        host.stop("fleet")
+    hosts.wait_workers(0)
+    runtimes = hosts.w1.data / "runtimes"
+    runtimes.unlink()
+    runtimes.mkdir()
+    (runtimes / ours).symlink_to(places.RUNTIMES / ours)
+    # where no other Python is found
+    hosts.join(hosts.w1, {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(tmp_path)}, **ONE_SANDBOX)
+    hosts.wait_workers(1)
+    source = "import sys\ndef handler(event, context): return '%d.%d' % sys.version_info[:2]\n"
+    name = hosts.deploy(source, Runtime=wanted)
+    assert invoke(hosts, name, [{}]) == [ours.removeprefix("python")]
+    hosts.join(hosts.w2, **ONE_SANDBOX)
+    hosts.wait_workers(2)
+    until(lambda: invoke(hosts, name, [{}], attempts=4) == [wanted.removeprefix("python")], hosts)
+    assert [invoke(hosts, name, [{}])[0] for _ in range(5)] == [wanted.removeprefix("python")] * 5
 
 
 def count_slots(hosts: Hosts, key: str) -> int:

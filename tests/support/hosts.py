@@ -93,9 +93,9 @@ class Host:
                 preexec_fn=end_with(os.getpid(), signal.SIGTERM),
             )
 
-    def hearth(self, what: str, *arguments: str, **settings: object) -> None:
+    def hearth(self, what: str, *arguments: str, env: Mapping[str, str] | None = None, **settings: object) -> None:
         """Start a `hearth` command that stays."""
-        env = {f"HEARTH_{name.upper()}": str(value) for name, value in settings.items()}
+        env = dict(env or {}) | {f"HEARTH_{name.upper()}": str(value) for name, value in settings.items()}
         self.start(what, [sys.executable, "-m", "hearth.cli", *arguments], env)
 
     def stop(self, what: str) -> None:
@@ -213,9 +213,9 @@ class Hosts:
         )
         self._until(lambda: self.health().get("state") == "ok", "gateway")
 
-    def join(self, host: Host, **settings: object) -> None:
+    def join(self, host: Host, env: Mapping[str, str] | None = None, **settings: object) -> None:
         """The one command, on a worker host; its servers are all it is told."""
-        host.hearth("fleet", "worker", "--broker", self.broker_url, "--state", self.state_url, **settings)
+        host.hearth("fleet", "worker", "--broker", self.broker_url, "--state", self.state_url, env=env, **settings)
 
     def wait_workers(self, count: int, *, within_s: float = _START_S) -> None:
         self._until(lambda: self.health().get("workers") == count, f"{count} workers", within_s)
