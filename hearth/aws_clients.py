@@ -221,6 +221,8 @@ class AwsClients:
                 read_timeout=_READ_S,
                 retries={"total_max_attempts": 1},
                 max_pool_connections=THREADS,
+                # answers show what was asked for, as those of the service's own callers do
+                response_checksum_validation="when_required",
                 s3={"addressing_style": "auto" if "amazonaws.com" in endpoint else "path"},
             ),
             **self._keys(canonical(service), account, region, role),
