@@ -14,6 +14,7 @@ from gateway.event_gate import EventGate
 from gateway.front_doors.cache import DoorCache
 from gateway.front_doors.http_api import HttpApi
 from gateway.front_doors.loader import ApiLoader
+from gateway.front_doors.rest_api import RestApi
 from gateway.function_cache import FunctionCache
 from gateway.identity_cache import IdentityCache
 from gateway.keys import Keys
@@ -45,6 +46,7 @@ from hearth.store.functions import FunctionTable
 from hearth.store.identities import IdentityTable
 from hearth.store.layers import LayerTable
 from hearth.store.machines import MachineTable
+from hearth.store.urls import UrlOwner, UrlTable
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +78,10 @@ class Backends:
     control: ControlBus
     apis: ApiTable
     #: APIs by their ids, as front doors use them
-    doors: DoorCache[HttpApi]
+    doors: DoorCache[HttpApi | RestApi]
+    urls: UrlTable
+    #: whose a function URL is, by its id
+    url_owners: DoorCache[UrlOwner]
     concurrency: ConcurrencyTable
     rates: RateLimits
     aws: AwsClients
@@ -121,7 +126,9 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
         cache = FunctionCache(functions)
         settler = Settler(functions, cache, stores.coordination, control)
         apis = ApiTable(stores.state)
-        doors: DoorCache[HttpApi] = DoorCache(ApiLoader(apis), apis.epoch)
+        doors: DoorCache[HttpApi | RestApi] = DoorCache(ApiLoader(apis), apis.epoch)
+        urls = UrlTable(stores.state)
+        url_owners: DoorCache[UrlOwner] = DoorCache(urls.owner, apis.epoch)
 
         def on_change(change: Change) -> None:
             settler.on_change(change)
@@ -135,6 +142,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
             ("function-cache", cache.keep_renewed()),
             ("front-doors", doors.keep_renewed()),
             ("identities", identities.keep_renewed()),
+            ("url-owners", url_owners.keep_renewed()),
             ("settler", settler.run()),
             ("clock", clock.keep_read(stores.state)),
         ):
@@ -167,6 +175,8 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
             doors=doors,
             concurrency=ConcurrencyTable(stores.state, settings.account_concurrency),
             rates=RateLimits(settings.requests_per_sandbox, settings.account_concurrency),
+            urls=urls,
+            url_owners=url_owners,
             aws=aws,
         )
 

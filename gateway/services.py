@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway import sts_api
+from gateway.apigateway_api.operations import OPERATIONS as REST_APIS
 from gateway.apigatewayv2_api.operations import OPERATIONS as HTTP_APIS
 from gateway.call import Operation
 from gateway.lambda_api import aliases as function_aliases
@@ -20,6 +21,7 @@ from gateway.lambda_api import (
     permissions,
     recursion,
     runtime_management,
+    url_configs,
     versions,
 )
 from gateway.logs_api import operations as logs
@@ -49,10 +51,16 @@ class Offer:
 def offers() -> list[Offer]:
     return [
         Offer(
-            # Runtimes: AWS words their enumerations otherwise (lambda_api.configuration, layers).
+            # Runtimes, modes: AWS words these enumerations otherwise (lambda_api.configuration, layers, url_configs).
             Service(
                 "lambda",
-                unchecked=("Runtime", "CompatibleRuntimes", "CompatibleRuntime", "CompatibleArchitectures"),
+                unchecked=(
+                    "Runtime",
+                    "InvokeMode",
+                    "CompatibleRuntimes",
+                    "CompatibleRuntime",
+                    "CompatibleArchitectures",
+                ),
             ),
             {
                 **concurrency.OPERATIONS,
@@ -63,16 +71,19 @@ def offers() -> list[Offer]:
                 "CreateAlias": function_aliases.create_alias,
                 "CreateCodeSigningConfig": code_signing.create_code_signing_config,
                 "CreateFunction": functions.create_function,
+                "CreateFunctionUrlConfig": url_configs.create_function_url_config,
                 "DeleteAlias": function_aliases.delete_alias,
                 "DeleteCodeSigningConfig": code_signing.delete_code_signing_config,
                 "DeleteFunction": functions.delete_function,
                 "DeleteFunctionCodeSigningConfig": code_signing.delete_function_code_signing_config,
+                "DeleteFunctionUrlConfig": url_configs.delete_function_url_config,
                 "DeleteLayerVersion": layers.delete_layer_version,
                 "GetAlias": function_aliases.get_alias,
                 "GetCodeSigningConfig": code_signing.get_code_signing_config,
                 "GetFunction": functions.get_function,
                 "GetFunctionCodeSigningConfig": code_signing.get_function_code_signing_config,
                 "GetFunctionConfiguration": functions.get_function_configuration,
+                "GetFunctionUrlConfig": url_configs.get_function_url_config,
                 "GetLayerVersion": layers.get_layer_version,
                 "GetLayerVersionByArn": layers.get_layer_version_by_arn,
                 "GetLayerVersionPolicy": layer_policies.get_layer_version_policy,
@@ -82,6 +93,7 @@ def offers() -> list[Offer]:
                 "InvokeWithResponseStream": invoke_stream.invoke_with_response_stream,
                 "ListAliases": function_aliases.list_aliases,
                 "ListCodeSigningConfigs": code_signing.list_code_signing_configs,
+                "ListFunctionUrlConfigs": url_configs.list_function_url_configs,
                 "ListFunctions": functions.list_functions,
                 "ListFunctionsByCodeSigningConfig": code_signing.list_functions_by_code_signing_config,
                 "ListLayerVersions": layers.list_layer_versions,
@@ -96,8 +108,10 @@ def offers() -> list[Offer]:
                 "UpdateCodeSigningConfig": code_signing.update_code_signing_config,
                 "UpdateFunctionCode": functions.update_function_code,
                 "UpdateFunctionConfiguration": functions.update_function_configuration,
+                "UpdateFunctionUrlConfig": url_configs.update_function_url_config,
             },
         ),
+        Offer(Service("apigateway"), REST_APIS),
         Offer(Service("apigatewayv2", validation_code="BadRequestException"), HTTP_APIS),
         Offer(
             Service("logs", validation_code="InvalidParameterException"),

@@ -7,9 +7,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gateway import metrics
-from gateway.front_doors.addresses import api_host
+from gateway.front_doors import function_url
+from gateway.front_doors.addresses import api_host, url_host
 from gateway.front_doors.door_request import DoorRequest
-from gateway.front_doors.entry import Entry
+from gateway.front_doors.entry import Entry, Kind
 from gateway.front_doors.response import json_answer
 from gateway.http import Answer, Request
 from hearth.clock import now_ms
@@ -43,6 +44,13 @@ async def _answer(
 ) -> Answer:
     if backends is None:
         return json_answer(503, {"message": "Service Unavailable"})
+    if entry.kind is Kind.URL:
+        owner = await backends.url_owners.get(entry.id)
+        if owner is None:
+            return function_url.refused(None)
+        host = request.headers["host"] if entry.by_host else url_host(backends.settings, entry.id, owner.region)
+        seen = DoorRequest.read(scope, request, entry, host=host, request_id=request_id, now_ms=now_ms())
+        return await function_url.serve(backends, owner, entry.id, seen)
     api = await backends.doors.get(entry.id)
     if api is None:
         return json_answer(404, {"message": "Not Found"})

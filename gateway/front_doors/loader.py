@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.front_doors.http_api import HttpApi
 from gateway.front_doors.jwt_authorizer import IssuerKeys
+from gateway.front_doors.rest_api import RestApi
 from hearth.store.apis import ApiTable
 
 
@@ -14,13 +15,14 @@ class ApiLoader:
         self._apis = apis
         self._keys = IssuerKeys()
 
-    async def __call__(self, api_id: str) -> HttpApi | None:
+    async def __call__(self, api_id: str) -> HttpApi | RestApi | None:
         """Raises Unavailable."""
         record = await self._apis.get(api_id)
         if record is None:
             return None
-        stages = record.document["Stages"].values()
-        wanted = {
-            stage["DeploymentId"] for stage in stages if stage.get("DeploymentId") and not stage.get("AutoDeploy")
-        }
-        return HttpApi(record, await self._apis.snapshots(api_id, wanted), self._keys)
+        if record.kind == "REST":
+            deployed = {stage["deploymentId"] for stage in record.document["stages"].values()}
+            return RestApi(record, await self._apis.snapshots(api_id, deployed))
+        stages = [stage for stage in record.document["Stages"].values() if not stage.get("AutoDeploy")]
+        deployed = {stage["DeploymentId"] for stage in stages if stage.get("DeploymentId")}
+        return HttpApi(record, await self._apis.snapshots(api_id, deployed), self._keys)

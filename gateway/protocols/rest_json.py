@@ -22,7 +22,7 @@ from gateway.protocols.shapes import (
     text_from_scalar,
     wire_name,
 )
-from hearth.errors import HearthError, InvariantViolated
+from hearth.errors import HearthError
 
 JSON = (b"content-type", b"application/json")
 Parser = Callable[[Request, Sequence[str]], dict[str, Any]]
@@ -53,8 +53,11 @@ class RestJson:
         queries = [
             (name, wire_name(name, member), _query_decoder(member))
             for name, member in shape.members.items()
-            if _at(member) == "querystring"
+            if _at(member) == "querystring" and not isinstance(member, MapShape)
         ]
+        named = {wire for _, wire, _ in queries}
+        # the parameters that no other member names
+        rest = next((name for name, one in shape.members.items() if _is_query_map(one)), None)
         body = self._body_parser(shape)
 
         def parse(request: Request, path_values: Sequence[str]) -> dict[str, Any]:
@@ -70,6 +73,8 @@ class RestJson:
                 for name, wire, decode_all in queries:
                     if wire in parameters:
                         value[name] = decode_all(parameters[wire])
+                if rest is not None:
+                    value[rest] = {name: values[0] for name, values in parameters.items() if name not in named}
             return value
 
         return parse
@@ -156,11 +161,13 @@ def _at(shape: Shape) -> str | None:
     return shape.serialization.get("location")
 
 
+def _is_query_map(shape: Shape) -> bool:
+    return _at(shape) == "querystring" and isinstance(shape, MapShape)
+
+
 def _query_decoder(shape: Shape) -> Callable[[list[str]], Any]:
     if isinstance(shape, ListShape):
         item = scalar_from_text(shape.member)
         return lambda values: [item(value) for value in values]
-    if isinstance(shape, MapShape):
-        raise InvariantViolated(f"{shape.name}: a map in the query string is in none of the models served")
     scalar = scalar_from_text(shape)
     return lambda values: scalar(values[0])

@@ -19,6 +19,7 @@ from hearth.cli import (
     identities,
     layers,
     platform,
+    routes,
     runtimes,
     serve,
     worker,
@@ -62,6 +63,7 @@ app.command("list", rich_help_panel="Functions")(function.list_functions)
 app.add_typer(layers.app, name="layers", rich_help_panel="Functions")
 app.add_typer(workflows.app, name="workflows", rich_help_panel="Workflows")
 app.add_typer(clock.app, name="clock", rich_help_panel="Workflows")
+app.add_typer(routes.app, name="routes", rich_help_panel="Functions")
 app.add_typer(runtimes.app, name="runtimes", rich_help_panel="The platform")
 app.add_typer(identities.keys, name="keys", rich_help_panel="The platform")
 app.add_typer(identities.roles, name="roles", rich_help_panel="The platform")

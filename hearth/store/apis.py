@@ -91,7 +91,7 @@ class ApiTable:
         return [ApiRecord(**orjson.loads(data)) for data in found if data is not None], len(ids) > limit
 
     async def epoch(self) -> int:
-        """Raised by every change of any API and any function URL."""
+        """Raised by every change of any API."""
         return int(await self._call(self._state.redis.get(keys.DOORS_EPOCH)) or 0)
 
     async def _call(self, command: Awaitable[T]) -> T:

@@ -53,7 +53,8 @@ state
     hearth:map-runs:ARN                 zset    an execution's map runs -> started, epoch ms
     hearth:api:ID                       hash    an API of API Gateway: revision, record, snapshot:DEPLOYMENT
     hearth:apis:KIND:{acct:region}      zset    ids of an account's HTTP or REST APIs, score 0
-    hearth:doors:epoch                  int     raised by every change of an API or a function URL
+    hearth:doors:epoch                  int     raised by every change of an API
+    hearth:url:ID                       string  [account, region, function, alias] that a function URL belongs to
 
 coordination (may be lost at any time)
     hearth:workers                      zset    worker id -> expiry, epoch ms (heartbeat)
@@ -299,3 +300,7 @@ def api(api_id: str) -> str:
 
 def apis(kind: str, account: str, region: str) -> str:
     return f"hearth:apis:{kind}:{{{account}:{region}}}"
+
+
+def url(url_id: str) -> str:
+    return f"hearth:url:{url_id}"

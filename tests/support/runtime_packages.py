@@ -123,6 +123,17 @@ def _powertools(source: Path, made: Path) -> None:
     _copy(source, made)
 
 
+def _flask(source: Path, made: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", str(made)]
+    _run([*pip, "flask>=3", "apig-wsgi>=2"], source)
+    _copy(source, made)
+
+
+def _express(source: Path, made: Path) -> None:
+    _copy(source, made)
+    _run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--omit=dev"], made)
+
+
 BUILDS = {
     "python": Source("app.handler", (), _copy),
     "nodejs": Source("app.handler", (), _copy),
@@ -131,6 +142,8 @@ BUILDS = {
     "rust": Source("bootstrap", ("cargo",), _rust),
     "csharp": Source("Example::Example.Function::Handle", ("mcs",), _csharp),
     "powertools": Source("app.handler", (), _powertools),
+    "flask": Source("app.handler", (), _flask),
+    "express": Source("index.handler", ("npm",), _express),
     "shell": Source("function.handler", ("curl",), _copy),
     "web": Source("any", (), _copy),
 }
