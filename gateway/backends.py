@@ -86,6 +86,7 @@ class Backends:
     rates: RateLimits
     aws: AwsClients
     pass_through: PassThrough
+    identities: IdentityCache
     machines: MachineTable
     executions: ExecutionTable
     workflows: WorkflowCalls
@@ -175,6 +176,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
             doors=doors,
             concurrency=ConcurrencyTable(stores.state, settings.account_concurrency),
             rates=RateLimits(settings.requests_per_sandbox, settings.account_concurrency),
+            identities=identities,
             urls=urls,
             url_owners=url_owners,
             aws=aws,

@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from gateway.caller import Caller
 from gateway.front_doors import functions, payload_v2
 from gateway.front_doors.cors import Cors
 from gateway.front_doors.door_request import DoorRequest
 from gateway.front_doors.function_uri import FunctionTarget
 from gateway.front_doors.response import BadResponse, HttpResponse, json_answer
 from gateway.http import Answer
-from gateway.keys import Caller
+from gateway.lambda_api.admission import throttled
+from gateway.resource_policies import url_may_be_called
 from gateway.response_streams import OpenedStream
 from gateway.sending import StreamBroken
-from hearth.errors import ApiError, HearthError, InvocationTimedOut, TooManyRequests
+from hearth.errors import HearthError, InvocationTimedOut, TooManyRequests
 from hearth.model.function_url import IAM, RESPONSE_STREAM, FunctionUrl
 from hearth.model.invocation import InvocationResult, Outcome
-from hearth.store.functions import Beside
+from hearth.store.functions import Beside, Function
 from hearth.store.urls import UrlOwner
 
 if TYPE_CHECKING:
@@ -54,20 +56,28 @@ async def serve(backends: Backends, owner: UrlOwner, url_id: str, request: DoorR
     cors = Cors.read(url.cors)
     if cors is not None and (headers := cors.preflight(request)) is not None:
         return HttpResponse(200, headers, b"").answer()
-    answer = await _serve(backends, owner, url, cors, request)
+    assert function is not None
+    answer = await _serve(backends, function, owner, url, cors, request)
     answer.headers.append((b"x-amzn-trace-id", request.trace_id.encode()))
     return answer
 
 
 async def _serve(
-    backends: Backends, owner: UrlOwner, url: FunctionUrl, cors: Cors | None, request: DoorRequest
+    backends: Backends,
+    function: Function,
+    owner: UrlOwner,
+    url: FunctionUrl,
+    cors: Cors | None,
+    request: DoorRequest,
 ) -> Answer:
     caller = None
     if url.auth_type == IAM:
         try:
             caller = backends.verifier.verify(request.signed, "lambda")
-        except ApiError:
+        except HearthError:
             return refused()
+    if not url_may_be_called(function, owner.qualifier, url.auth_type, caller):
+        return refused()
     if len(request.body) > MAX_BODY_BYTES:
         return json_answer(413, {"Message": "Request Entity Too Large"})
     target = FunctionTarget(owner.region, owner.account, owner.name, owner.qualifier or None)
@@ -75,12 +85,10 @@ async def _serve(
     try:
         if url.invoke_mode == RESPONSE_STREAM:
             return await _streamed(backends, target, event, cors, request)
-        result = await functions.run(
-            backends, target, event, request_id=request.request_id, trace_id=request.trace_id, source_arn=""
-        )
+        result = await functions.run(backends, target, event, request_id=request.request_id, trace_id=request.trace_id)
         return _buffered(result, cors, request)
     except TooManyRequests as exc:
-        return throttled(exc.reason)
+        return _throttled(exc.reason)
     except (BadResponse, InvocationTimedOut):
         return _failed()
     except functions.FunctionMissing:
@@ -110,7 +118,7 @@ def event_of(request: DoorRequest, url_id: str, caller: Caller | None) -> dict[s
     return event | {"pathParameters": None, "stageVariables": None}
 
 
-def throttled(reason: str) -> Answer:
+def _throttled(reason: str) -> Answer:
     return json_answer(429, {"Reason": reason, "Type": "User", "message": "Rate Exceeded."})
 
 
@@ -129,7 +137,7 @@ def _buffered(result: InvocationResult, cors: Cors | None, request: DoorRequest)
         case Outcome.FUNCTION_ERROR:
             return _failed()
         case Outcome.THROTTLED:
-            return throttled(result.detail or "ConcurrentInvocationLimitExceeded")
+            return _throttled(result.detail or "ConcurrentInvocationLimitExceeded")
         case _:
             return json_answer(500, {"Message": "Internal Server Error"})
     return _ruled(response, cors, request).answer()
@@ -139,9 +147,9 @@ async def _streamed(
     backends: Backends, target: FunctionTarget, event: dict[str, Any], cors: Cors | None, request: DoorRequest
 ) -> Answer:
     """Raises BadResponse, and what says that the function did not run."""
-    record = await functions.resolve(backends, target)
-    if record.version.reserved_concurrency == 0:
-        raise TooManyRequests("ReservedFunctionConcurrentInvocationLimitExceeded")
+    function, record = await functions.resolve(backends, target)
+    if reason := throttled(backends, function):
+        raise TooManyRequests(reason)
     deadline = functions.deadline_of(backends, record, None)
     asked = functions.invocation(
         record, target, event, deadline, request_id=request.request_id, trace_id=request.trace_id

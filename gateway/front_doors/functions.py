@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from gateway.front_doors.function_uri import FunctionTarget
 from gateway.lambda_api.admission import throttled
+from gateway.resource_policies import INVOKE, service_may
 from hearth.clock import Deadline
 from hearth.invoker import budget_s
 from hearth.model.invocation import Invocation, InvocationResult, Outcome
-from hearth.store.functions import FunctionRecord
+from hearth.policies import Access, Verdict, decide
+from hearth.store.functions import Function, FunctionRecord
 
 if TYPE_CHECKING:
     from gateway.backends import Backends
 
 MAX_PAYLOAD_BYTES = 6_291_456
+SERVICE = "apigateway.amazonaws.com"
 _ACTIVE = "Active"
 
 
@@ -28,16 +32,57 @@ class PayloadTooLarge(Exception):
     """The event would be longer than a function takes."""
 
 
-async def resolve(backends: Backends, target: FunctionTarget) -> FunctionRecord:
-    """The version that serves this request. Raises FunctionMissing."""
-    record = await backends.cache.get(target.account, target.region, target.name, target.qualifier)
-    if record is None:
+@dataclass(frozen=True, slots=True)
+class Source:
+    """An API that wants to run a function. arns: what policies may call the very route."""
+
+    account: str
+    arns: tuple[str, ...]
+    #: ARN of the role that the API was given for it; "": the function's own policy must let the API in
+    role: str = ""
+
+
+async def resolve(
+    backends: Backends, target: FunctionTarget, source: Source | None = None
+) -> tuple[Function, FunctionRecord]:
+    """The function, and the version that serves this request. Raises FunctionMissing.
+
+    source: None if it has been checked already that the door may.
+    """
+    found = await backends.cache.resolve(target.account, target.region, target.name, target.qualifier)
+    if found is None:
         raise FunctionMissing(target.arn)
+    function, record = found
+    if source is not None and not _may(backends, function, target, source):
+        raise FunctionMissing(
+            f"{target.arn} does not let {source.arns[0]} in: give {SERVICE} the permission lambda:InvokeFunction"
+        )
     if record.state != _ACTIVE:
         record = await backends.settler.healed(record)
         if record.state != _ACTIVE:
             raise FunctionMissing(f"{target.arn} is {record.state}")
-    return record
+    return function, record
+
+
+def _may(backends: Backends, function: Function, target: FunctionTarget, source: Source) -> bool:
+    if source.role:
+        return _role_may(backends, target, source)
+    return any(
+        service_may(function, target.qualifier, SERVICE, source_arn=arn, source_account=source.account)
+        for arn in source.arns
+    )
+
+
+def _role_may(backends: Backends, target: FunctionTarget, source: Source) -> bool:
+    """A role of the API's own account, by its policies; one without any as settings have it."""
+    account, _, name = source.role.removeprefix("arn:aws:iam::").partition(":role/")
+    if account != source.account or account != target.account:
+        return False
+    role = backends.identities.role(account, name.rpartition("/")[2])
+    if role is None:
+        return backends.settings.permissive
+    arn = f"{target.arn}:{target.qualifier}" if target.qualifier else target.arn
+    return decide(role.documents, Access(INVOKE, arn)) is Verdict.ALLOWED
 
 
 def invocation(
@@ -78,16 +123,15 @@ async def run(
     *,
     request_id: str,
     trace_id: str,
-    source_arn: str,
+    source: Source | None = None,
     timeout_s: float | None = None,
 ) -> InvocationResult:
-    """source_arn: the door's, as policies name it.
+    """source: None if it has been checked already that the door may.
 
     Raises FunctionMissing, PayloadTooLarge, InvocationTimedOut, Unavailable.
     """
-    record = await resolve(backends, target)
-    function = await backends.cache.function(target.account, target.region, target.name)
-    if function is not None and (reason := throttled(backends, function)):
+    function, record = await resolve(backends, target, source)
+    if reason := throttled(backends, function):
         return InvocationResult(Outcome.THROTTLED, detail=reason)
     deadline = deadline_of(backends, record, timeout_s)
     asked = invocation(record, target, event, deadline, request_id=request_id, trace_id=trace_id)

@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gateway.front_doors import functions, http_proxy, jwt_authorizer, payload_v1, payload_v2
-from gateway.front_doors.authorizers import Decision, Decisions, Misconfigured, policy_decision, simple_decision
+from gateway.front_doors.authorizers import (
+    ACTION,
+    Decision,
+    Decisions,
+    Misconfigured,
+    policy_decision,
+    simple_decision,
+)
 from gateway.front_doors.cors import Cors
 from gateway.front_doors.door_request import DoorRequest
 from gateway.front_doors.function_uri import BadUri, function_of
@@ -22,7 +29,7 @@ from gateway.front_doors.response import BadResponse, HttpResponse, json_answer
 from gateway.front_doors.routing import RouteTable
 from gateway.http import Answer
 from gateway.ids import new_request_id
-from hearth.errors import ApiError, HearthError, InvocationTimedOut
+from hearth.errors import HearthError, InvocationTimedOut
 from hearth.model.invocation import InvocationResult, Outcome
 from hearth.policies import Verdict
 from hearth.store.apis import ApiRecord
@@ -117,6 +124,7 @@ class HttpApi:
         self._account = record.account
         self.region = record.region
         self._id = record.id
+        self._base = f"arn:aws:execute-api:{record.region}:{record.account}:{record.id}"
         self._keys = keys
         self._cors = Cors.read(self._api.get("CorsConfiguration"))
         self._stages: dict[str, _Stage] = {}
@@ -184,20 +192,22 @@ class HttpApi:
         """Raises Refused."""
         match exchange.route.members.get("AuthorizationType", "NONE"):
             case "AWS_IAM":
-                exchange.authorizer = {"iam": self._signed_by(backends, exchange.request)}
+                exchange.authorizer = {"iam": self._signed_by(backends, exchange)}
             case "JWT":
                 exchange.authorizer = {"jwt": await self._token(exchange)}
             case "CUSTOM":
                 await self._ask_function(backends, exchange)
 
-    def _signed_by(self, backends: Backends, request: DoorRequest) -> dict[str, Any]:
+    def _signed_by(self, backends: Backends, exchange: _Exchange) -> dict[str, Any]:
+        """Raises Refused."""
         try:
-            caller = backends.verifier.verify(request.signed, "execute-api")
-        except ApiError as exc:
+            caller = backends.verifier.verify(exchange.request.signed, "execute-api")
+            caller.check(ACTION, self._arn(exchange))
+        except HearthError as exc:
             raise Refused(403, "Forbidden") from exc
         if caller.account != self._account:
             raise Refused(403, "Forbidden")
-        return payload_v2.iam_identity(caller, request)
+        return payload_v2.iam_identity(caller, exchange.request)
 
     async def _token(self, exchange: _Exchange) -> dict[str, Any]:
         authorizer = exchange.route.authorizer or {}
@@ -274,8 +284,11 @@ class HttpApi:
                 request_id=new_request_id(),
                 trace_id=exchange.request.trace_id,
                 timeout_s=AUTHORIZER_TIMEOUT_S,
-                source_arn=f"arn:aws:execute-api:{self.region}:{self._account}:{self._id}/authorizers/"
-                f"{authorizer['AuthorizerId']}",
+                source=functions.Source(
+                    self._account,
+                    (f"{self._base}/authorizers/{authorizer['AuthorizerId']}",),
+                    authorizer.get("AuthorizerCredentialsArn", ""),
+                ),
             )
             if result.outcome is not Outcome.OK:
                 raise Misconfigured(result.detail)
@@ -336,7 +349,7 @@ class HttpApi:
                 request_id=new_request_id(),
                 trace_id=exchange.request.trace_id,
                 timeout_s=timeout_s,
-                source_arn=self._arn(exchange),
+                source=functions.Source(self._account, self._sources(exchange), integration.get("CredentialsArn", "")),
             )
         except InvocationTimedOut as exc:
             raise Refused(503, "Service Unavailable") from exc
@@ -430,8 +443,11 @@ class HttpApi:
             return {**exchange.authorizer["lambda"], "principalId": exchange.principal_id}
         return {}
 
+    def _sources(self, exchange: _Exchange) -> tuple[str, ...]:
+        """What a function's policy may call the route: by the path that was asked for, or by its key."""
+        method, _, path = exchange.route.key.partition(" ")
+        stage = f"{self._base}/{exchange.stage.name}"
+        return self._arn(exchange), f"{stage}/{method}{path}"
+
     def _arn(self, exchange: _Exchange) -> str:
-        return (
-            f"arn:aws:execute-api:{self.region}:{self._account}:{self._id}/{exchange.stage.name}/"
-            f"{exchange.request.method}{exchange.path}"
-        )
+        return f"{self._base}/{exchange.stage.name}/{exchange.request.method}{exchange.path}"

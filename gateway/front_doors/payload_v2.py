@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 
+from gateway.caller import Caller
 from gateway.front_doors.door_request import DoorRequest
 from gateway.front_doors.response import BadResponse, HttpResponse, body_of, plain, status_of
-from gateway.keys import Caller
 from gateway.sigv4 import access_key_of
 
 _TEXT_TYPES = frozenset({"application/json", "application/javascript", "application/xml"})

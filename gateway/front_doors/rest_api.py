@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from gateway.caller import Caller
 from gateway.front_doors import functions, gateway_responses, http_proxy, payload_v1
 from gateway.front_doors.authorizers import ACTION, Decision, Decisions, Misconfigured, policy_decision
 from gateway.front_doors.door_request import DoorRequest
@@ -24,9 +25,8 @@ from gateway.front_doors.response import BadResponse, HttpResponse, json_answer
 from gateway.front_doors.routing import RouteTable
 from gateway.http import Answer
 from gateway.ids import new_request_id
-from gateway.keys import Caller
 from gateway.sigv4 import access_key_of
-from hearth.errors import ApiError, HearthError, InvocationTimedOut
+from hearth.errors import AccessDenied, HearthError, InvocationTimedOut
 from hearth.model.invocation import InvocationResult, Outcome
 from hearth.policies import Access, Verdict, decide
 from hearth.store.apis import ApiRecord
@@ -104,6 +104,7 @@ class RestApi:
         self.region = record.region
         self._account = record.account
         self._id = record.id
+        self._base = f"arn:aws:execute-api:{record.region}:{record.account}:{record.id}"
         self._disabled = record.document["api"].get("disableExecuteApiEndpoint", False)
         self._stages = {
             name: _Stage(members, snapshots[members["deploymentId"]])
@@ -150,7 +151,7 @@ class RestApi:
         members = exchange.method.members
         match members["authorizationType"]:
             case "AWS_IAM":
-                exchange.caller = self._signed_by(backends, exchange.request)
+                exchange.caller = self._signed_by(backends, exchange)
             case "CUSTOM":
                 await self._ask_function(backends, exchange)
         if exchange.stage.policy is not None:
@@ -158,10 +159,14 @@ class RestApi:
         if members.get("apiKeyRequired"):
             raise Refused("INVALID_API_KEY")
 
-    def _signed_by(self, backends: Backends, request: DoorRequest) -> Caller:
+    def _signed_by(self, backends: Backends, exchange: _Exchange) -> Caller:
+        """Raises Refused."""
         try:
-            caller = backends.verifier.verify(request.signed, "execute-api")
-        except ApiError as exc:
+            caller = backends.verifier.verify(exchange.request.signed, "execute-api")
+            caller.check(ACTION, self._arn(exchange))
+        except AccessDenied as exc:
+            raise Refused("ACCESS_DENIED", exc.message) from exc
+        except HearthError as exc:
             if exc.code == "MissingAuthenticationTokenException":
                 raise Refused("MISSING_AUTHENTICATION_TOKEN") from exc
             raise Refused("INVALID_SIGNATURE", exc.message) from exc
@@ -171,8 +176,7 @@ class RestApi:
 
     def _check_policy(self, exchange: _Exchange, policy: dict[str, Any]) -> None:
         """The API's resource policy, in which execute-api:/... stands for the API itself."""
-        base = f"arn:aws:execute-api:{self.region}:{self._account}:{self._id}"
-        text = orjson.dumps(policy).decode().replace('"execute-api:/', f'"{base}/')
+        text = orjson.dumps(policy).decode().replace('"execute-api:/', f'"{self._base}/')
         arn = self._arn(exchange)
         access = Access(ACTION, arn, context={"aws:sourceip": exchange.request.source_ip})
         if decide([orjson.loads(text)], access, resource_based=True) is not Verdict.ALLOWED:
@@ -212,8 +216,11 @@ class RestApi:
                 request_id=new_request_id(),
                 trace_id=exchange.request.trace_id,
                 timeout_s=AUTHORIZER_TIMEOUT_S,
-                source_arn=f"arn:aws:execute-api:{self.region}:{self._account}:{self._id}/authorizers/"
-                f"{authorizer['id']}",
+                source=functions.Source(
+                    self._account,
+                    (f"{self._base}/authorizers/{authorizer['id']}",),
+                    authorizer.get("authorizerCredentials", ""),
+                ),
             )
             if result.outcome is not Outcome.OK:
                 if _error_message(result) == "Unauthorized":
@@ -300,7 +307,7 @@ class RestApi:
                 request_id=new_request_id(),
                 trace_id=exchange.request.trace_id,
                 timeout_s=integration.get("timeoutInMillis", DEFAULT_TIMEOUT_MS) / 1000,
-                source_arn=self._arn(exchange, exchange.method.resource["path"]),
+                source=functions.Source(self._account, self._sources(exchange), integration.get("credentials", "")),
             )
         except InvocationTimedOut as exc:
             raise Refused("INTEGRATION_TIMEOUT") from exc
@@ -408,13 +415,14 @@ class RestApi:
             base64_body=payload_v1.matches_type(stage.binary_types, request.header("content-type")),
         )
 
-    def _arn(self, exchange: _Exchange, path: str | None = None) -> str:
-        """Of the method, with the path that was asked for, or another."""
-        shown = exchange.path.rstrip("/") or "/" if path is None else path
-        return (
-            f"arn:aws:execute-api:{self.region}:{self._account}:{self._id}/{exchange.stage.name}/"
-            f"{exchange.request.method}{shown}"
-        )
+    def _sources(self, exchange: _Exchange) -> tuple[str, ...]:
+        """What a function's policy may call the method: by the path that was asked for, or by the resource's."""
+        stage = f"{self._base}/{exchange.stage.name}"
+        return self._arn(exchange), f"{stage}/{exchange.request.method}{exchange.method.resource['path']}"
+
+    def _arn(self, exchange: _Exchange) -> str:
+        path = exchange.path.rstrip("/") or "/"
+        return f"{self._base}/{exchange.stage.name}/{exchange.request.method}{path}"
 
 
 def _error_message(result: InvocationResult) -> str | None:

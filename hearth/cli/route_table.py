@@ -63,6 +63,7 @@ class RouteTable:
             IntegrationUri=configuration["FunctionArn"],
             PayloadFormatVersion="2.0",
         )
+        self._let_in(configuration["FunctionArn"], api["ApiId"])
         target = f"integrations/{integration['IntegrationId']}"
         old = next((one for one in self._all(self._apis.get_routes, **where) if one["RouteKey"] == key), None)
         if old is None:
@@ -109,6 +110,22 @@ class RouteTable:
         api = self._call(self._apis.create_api, Name=name, ProtocolType="HTTP")
         self._call(self._apis.create_stage, ApiId=api["ApiId"], StageName=DEFAULT_STAGE, AutoDeploy=True)
         return api
+
+    def _let_in(self, function_arn: str, api_id: str) -> None:
+        """Give the API the permission to run the function, if it has not got it."""
+        region, account = function_arn.split(":")[3:5]
+        try:
+            self._call(
+                self._lambda.add_permission,
+                FunctionName=function_arn,
+                StatementId=f"hearth-routes-{api_id}",
+                Action="lambda:InvokeFunction",
+                Principal="apigateway.amazonaws.com",
+                SourceArn=f"arn:aws:execute-api:{region}:{account}:{api_id}/*",
+            )
+        except ApiFailed as exc:
+            if exc.code != "ResourceConflictException":
+                raise
 
     def _drop_integration(self, where: dict[str, Any], route: dict[str, Any]) -> None:
         """A route's former integration, unless another route goes there too."""

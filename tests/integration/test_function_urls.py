@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from tests.integration.test_gateway_streaming import STREAMER
 from tests.support.functions import zip_of
 from tests.support.stack import PlatformStack
-from tests.support.web import Response, fetch
+from tests.support.web import Response, fetch, open_to_all
 
 MIRROR = """
 import json, time
@@ -52,6 +52,8 @@ def open_url(
     lambda_ = stack.client("lambda")
     where = {"FunctionName": name} | ({"Qualifier": qualifier} if qualifier else {})
     url = lambda_.create_function_url_config(**where, AuthType=auth, **parameters)["FunctionUrl"]
+    if auth == "NONE":
+        open_to_all(stack, name, qualifier)
     return url
 
 
@@ -138,6 +140,12 @@ def test_signed_urls_take_signed_requests_only(stack: PlatformStack) -> None:
     assert (event["requestContext"]["accountId"], iam["accessKey"]) == ("000000000000", "test")
     assert iam["userArn"] == "arn:aws:iam::000000000000:root"
     assert signed("wrong").json == {"Message": FORBIDDEN}
+
+
+def test_url_that_nobody_was_let_in_is_closed(stack: PlatformStack) -> None:
+    closed = stack.client("lambda").create_function_url_config(FunctionName=stack.deploy(None, MIRROR), AuthType="NONE")
+    refused = fetch(stack, closed["FunctionUrl"])
+    assert (refused.status, refused.json) == (403, {"Message": FORBIDDEN})
 
 
 def test_cors_is_answered_by_the_url(stack: PlatformStack) -> None:

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.support.stack import PlatformStack
-from tests.support.web import Response, fetch
+from tests.support.web import Response, fetch, let_in
 
 #: answers with its event, or with what the request's X-Answer header says; or misbehaves as X-Do says
 MIRROR = """
@@ -43,11 +43,7 @@ def handler(event, context):
 
 @pytest.fixture(scope="module")
 def mirror(stack: PlatformStack) -> str:
-    return arn_of(stack, stack.deploy(None, MIRROR))
-
-
-def arn_of(stack: PlatformStack, name: str) -> str:
-    return stack.client("lambda").get_function_configuration(FunctionName=name)["FunctionArn"]
+    return let_in(stack, stack.deploy(None, MIRROR))
 
 
 class Api:
@@ -227,6 +223,18 @@ def test_function_by_a_stage_variable(stack: PlatformStack, mirror: str) -> None
     assert api.get("/b").json == {"message": "Internal Server Error"}
 
 
+def test_a_function_must_let_the_api_in(stack: PlatformStack) -> None:
+    name = stack.deploy(None, MIRROR)
+    arn = stack.client("lambda").get_function_configuration(FunctionName=name)["FunctionArn"]
+    api = Api(stack)
+    api.route("GET /items/{id}", arn)
+    api.route("GET /other", arn)
+    api.stage()
+    assert (api.get("/other").status, api.get("/other").json) == (500, {"message": "Internal Server Error"})
+    let_in(stack, name, f"arn:aws:execute-api:us-east-1:000000000000:{api.id}/*/GET/items/*")
+    assert (api.get("/items/1").status, api.get("/other").status) == (200, 500)
+
+
 def test_cors_is_answered_by_the_api(stack: PlatformStack, mirror: str) -> None:
     rules = {
         "AllowOrigins": ["https://shop.example", "http://*"],
@@ -274,7 +282,7 @@ def test_an_integration_that_takes_too_long(stack: PlatformStack, quick: Api, mi
 
 @pytest.fixture(scope="module")
 def guard(stack: PlatformStack) -> str:
-    return arn_of(stack, stack.deploy(None, GUARD))
+    return let_in(stack, stack.deploy(None, GUARD))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.support.stack import PlatformStack
-from tests.support.web import Response, fetch
+from tests.support.web import Response, fetch, let_in
 
 #: answers with its event, or with what the request's X-Answer header says; or misbehaves as X-Do says
 MIRROR = """
@@ -44,22 +44,18 @@ def handler(event, context):
 """
 
 
-def arn_of(stack: PlatformStack, name: str) -> str:
-    return stack.client("lambda").get_function_configuration(FunctionName=name)["FunctionArn"]
-
-
 def uri_of(function_arn: str) -> str:
     return f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{function_arn}/invocations"
 
 
 @pytest.fixture(scope="module")
 def mirror(stack: PlatformStack) -> str:
-    return uri_of(arn_of(stack, stack.deploy(None, MIRROR)))
+    return uri_of(let_in(stack, stack.deploy(None, MIRROR)))
 
 
 @pytest.fixture(scope="module")
 def guard(stack: PlatformStack) -> str:
-    return uri_of(arn_of(stack, stack.deploy(None, GUARD)))
+    return uri_of(let_in(stack, stack.deploy(None, GUARD)))
 
 
 class Api:

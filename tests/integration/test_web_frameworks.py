@@ -12,7 +12,7 @@ from tests.support.command import hearth
 from tests.support.functions import zip_of_folder
 from tests.support.runtime_packages import BUILDS, Unbuildable, package
 from tests.support.stack import PlatformStack
-from tests.support.web import fetch
+from tests.support.web import fetch, let_in
 
 PIXEL = bytes.fromhex("89504e470d0a1a0a") + bytes(range(256))
 CALLER = """
@@ -44,8 +44,7 @@ def application(request: pytest.FixtureRequest, stack: PlatformStack) -> Applica
         Timeout=20,
         MemorySize=256,
     )
-    arn = stack.client("lambda").get_function_configuration(FunctionName=name)["FunctionArn"]
-    return Application(name, arn)
+    return Application(name, let_in(stack, name))
 
 
 @pytest.fixture(scope="module", params=["http", "rest"])

@@ -58,3 +58,26 @@ def fetch(
         )
     finally:
         connection.close()
+
+
+def let_in(
+    stack: PlatformStack, function: str, source_arn: str = "arn:aws:execute-api:us-east-1:000000000000:*"
+) -> str:
+    """Permit API Gateway to run a function, as deploy tools do; returns the function's ARN."""
+    lambda_ = stack.client("lambda")
+    lambda_.add_permission(
+        FunctionName=function,
+        StatementId="api",
+        Action="lambda:InvokeFunction",
+        Principal="apigateway.amazonaws.com",
+        SourceArn=source_arn,
+    )
+    return lambda_.get_function_configuration(FunctionName=function)["FunctionArn"]
+
+
+def open_to_all(stack: PlatformStack, function: str, qualifier: str | None = None) -> None:
+    """Permit everybody to call a function's URL with auth type NONE."""
+    where = {"FunctionName": function} | ({"Qualifier": qualifier} if qualifier else {})
+    stack.client("lambda").add_permission(
+        **where, StatementId="url", Action="lambda:InvokeFunctionUrl", Principal="*", FunctionUrlAuthType="NONE"
+    )
