@@ -127,7 +127,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
         cache = FunctionCache(functions)
         settler = Settler(functions, cache, stores.coordination, control)
         apis = ApiTable(stores.state)
-        doors: DoorCache[HttpApi | RestApi] = DoorCache(ApiLoader(apis), apis.epoch)
+        doors: DoorCache[HttpApi | RestApi] = DoorCache(ApiLoader(apis, settings), apis.epoch)
         urls = UrlTable(stores.state)
         url_owners: DoorCache[UrlOwner] = DoorCache(urls.owner, apis.epoch)
 

@@ -25,6 +25,7 @@ from gateway.front_doors.cors import Cors
 from gateway.front_doors.door_request import DoorRequest
 from gateway.front_doors.function_uri import BadUri, function_of
 from gateway.front_doors.jwt_authorizer import IssuerKeys
+from gateway.front_doors.outbound import Unreachable
 from gateway.front_doors.response import BadResponse, HttpResponse, json_answer
 from gateway.front_doors.routing import RouteTable
 from gateway.http import Answer
@@ -377,7 +378,7 @@ class HttpApi:
             )
         except http_proxy.TimedOut as exc:
             raise Refused(504, "Gateway Timeout") from exc
-        except http_proxy.Unreachable as exc:
+        except Unreachable as exc:
             log.warning("an HTTP integration failed", extra={"action": "http_proxy_failed", "error": str(exc)})
             raise Refused(500, "Internal Server Error") from exc
 

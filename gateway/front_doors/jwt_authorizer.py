@@ -14,6 +14,8 @@ import jwt
 import orjson
 import urllib3
 
+from gateway.front_doors.outbound import Unreachable, open_pool
+
 #: AWS keeps an issuer's keys for two hours
 KEYS_LIVE_S = 7200.0
 #: a token signed with a key that is not known may have its issuer asked again, this often
@@ -35,10 +37,10 @@ class IssuerKeys:
     """Issuers' public keys by key id, fetched when they are needed and kept for a while."""
 
     def __init__(
-        self, fetch: Callable[[str], dict[str, Any]] | None = None, *, monotonic: Callable[[], float] = time.monotonic
+        self, fetch: Callable[[str], dict[str, Any]], *, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         """fetch: a JSON document by its URL; runs in a thread."""
-        self._fetch = fetch or fetch_json
+        self._fetch = fetch
         self._monotonic = monotonic
         self._known: dict[str, tuple[float, dict[str, jwt.PyJWK]]] = {}
         self._fetching: dict[str, asyncio.Lock] = {}
@@ -60,7 +62,7 @@ class IssuerKeys:
         try:
             found = self._fetch(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
             keys = self._fetch(found["jwks_uri"])["keys"]
-        except (urllib3.exceptions.HTTPError, OSError, ValueError, KeyError, TypeError) as exc:
+        except (Unreachable, urllib3.exceptions.HTTPError, OSError, ValueError, KeyError, TypeError) as exc:
             raise Unauthorized("OIDC discovery endpoint communication error") from exc
         usable = {}
         for one in keys:
@@ -71,9 +73,12 @@ class IssuerKeys:
         return usable
 
 
-def fetch_json(url: str) -> dict[str, Any]:
-    with urllib3.PoolManager(retries=False, timeout=FETCH_S) as pool:
-        answer = pool.request("GET", url, preload_content=False, redirect=False)
+def fetch_json(url: str, allowed: str | None) -> dict[str, Any]:
+    """allowed: private addresses that may be asked. Raises Unreachable, urllib3's HTTPError, ValueError."""
+    pool, target = open_pool(url, allowed, FETCH_S)
+    path = f"{target.path or '/'}?{target.query}" if target.query else target.path or "/"
+    with pool:
+        answer = pool.urlopen("GET", path, headers={"Host": target.netloc}, redirect=False, preload_content=False)
         if answer.status != 200:
             raise ValueError(f"{url} answered {answer.status}")
         return orjson.loads(answer.read(MAX_DOCUMENT_BYTES))

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+
 from gateway.front_doors.http_api import HttpApi
-from gateway.front_doors.jwt_authorizer import IssuerKeys
+from gateway.front_doors.jwt_authorizer import IssuerKeys, fetch_json
 from gateway.front_doors.rest_api import RestApi
+from hearth.settings import Settings
 from hearth.store.apis import ApiTable
+
+_LOOPBACK = "127.0.0.0/8,::1/128"
 
 
 class ApiLoader:
     """Compiles APIs from their documents."""
 
-    def __init__(self, apis: ApiTable) -> None:
+    def __init__(self, apis: ApiTable, settings: Settings) -> None:
         self._apis = apis
-        self._keys = IssuerKeys()
+        # where everybody is on this machine, so may the issuer of their tokens be
+        allowed = ",".join(filter(None, (settings.egress_allow, _LOOPBACK if settings.loopback else None)))
+        self._keys = IssuerKeys(functools.partial(fetch_json, allowed=allowed))
 
     async def __call__(self, api_id: str) -> HttpApi | RestApi | None:
         """Raises Unavailable."""

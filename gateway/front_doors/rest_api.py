@@ -21,6 +21,7 @@ from gateway.front_doors.authorizers import ACTION, Decision, Decisions, Misconf
 from gateway.front_doors.door_request import DoorRequest
 from gateway.front_doors.function_uri import BadUri, function_of
 from gateway.front_doors.gateway_responses import Refused
+from gateway.front_doors.outbound import Unreachable
 from gateway.front_doors.response import BadResponse, HttpResponse, json_answer
 from gateway.front_doors.routing import RouteTable
 from gateway.http import Answer
@@ -356,7 +357,7 @@ class RestApi:
             )
         except http_proxy.TimedOut as exc:
             raise Refused("INTEGRATION_TIMEOUT") from exc
-        except http_proxy.Unreachable as exc:
+        except Unreachable as exc:
             log.warning("an HTTP integration failed", extra={"action": "http_proxy_failed", "error": str(exc)})
             raise Refused("API_CONFIGURATION_ERROR") from exc
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import http.server
 import json
+import threading
+import time
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
+import jwt
 import pytest
 from botocore.exceptions import ClientError
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.support.stack import PlatformStack
 from tests.support.web import Response, fetch, let_in
@@ -393,3 +399,72 @@ def test_an_openapi_document_becomes_an_api(stack: PlatformStack, mirror: str) -
     del document["paths"]["/things"]
     control.reimport_api(ApiId=made["ApiId"], Body=json.dumps(document))
     assert fetch(stack, f"{made['ApiEndpoint']}/things").status == 404
+
+
+class Issuer(http.server.BaseHTTPRequestHandler):
+    """Publishes a real key as an OpenID Connect provider does; and is the server behind an HTTP integration."""
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+    def do_GET(self) -> None:
+        base = f"http://{self.headers['Host']}"
+        public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key()))
+        documents = {
+            "/.well-known/openid-configuration": {"issuer": base, "jwks_uri": f"{base}/keys"},
+            "/keys": {"keys": [{**public, "kid": "one"}]},
+        }
+        body = json.dumps(documents.get(self.path, {"path": self.path, "agent": self.headers["User-Agent"]})).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Issuer) as server:
+        thread = threading.Thread(target=server.serve_forever, name="issuer")
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_tokens_of_an_issuer_are_checked(stack: PlatformStack, mirror: str, issuer: str) -> None:
+    api = Api(stack)
+    authorizer = api.control.create_authorizer(
+        ApiId=api.id,
+        AuthorizerType="JWT",
+        Name="tokens",
+        IdentitySource=["$request.header.Authorization"],
+        JwtConfiguration={"Issuer": issuer, "Audience": ["app"]},
+    )["AuthorizerId"]
+    common = {"AuthorizationType": "JWT", "AuthorizerId": authorizer}
+    api.route("GET /any", mirror, **common)
+    api.route("GET /admin", mirror, **common, AuthorizationScopes=["admin"])
+    api.stage()
+
+    def called(path: str, token: str | None) -> Response:
+        return api.get(path, headers={"Authorization": f"Bearer {token}"} if token else {})
+
+    claims = {"iss": issuer, "aud": "app", "sub": "ali", "scope": "read", "exp": int(time.time()) + 60}
+    token = jwt.encode(claims, Issuer.key, "RS256", {"kid": "one"})
+    passed = called("/any", token).json["requestContext"]["authorizer"]["jwt"]
+    assert (passed["claims"]["sub"], passed["scopes"]) == ("ali", None)
+    forbidden = called("/admin", token)
+    assert (forbidden.status, forbidden.json) == (403, {"message": "Forbidden"})
+    assert 'error="insufficient_scope"' in forbidden.headers["www-authenticate"]
+    for bad in (None, "x.y.z", jwt.encode(claims | {"exp": 1}, Issuer.key, "RS256", {"kid": "one"})):
+        refused = called("/any", bad)
+        assert (refused.status, refused.json) == (401, {"message": "Unauthorized"})
+    admin = jwt.encode(claims | {"scope": "admin read"}, Issuer.key, "RS256", {"kid": "one"})
+    assert called("/admin", admin).json["requestContext"]["authorizer"]["jwt"]["scopes"] == ["admin", "read"]
+
+
+def test_private_addresses_are_not_reached_for_an_api(stack: PlatformStack, issuer: str) -> None:
+    api = Api(stack, Target=f"{issuer}/inside")
+    refused = api.get("/x")
+    assert (refused.status, refused.json) == (500, {"message": "Internal Server Error"})
