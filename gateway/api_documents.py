@@ -96,7 +96,7 @@ async def delete(call: Call, kind: ApiKind, api_id: str) -> None:
 
 async def _announce(call: Call, record: ApiRecord) -> None:
     """Gateways that this does not reach find out by the epoch."""
-    call.backends.doors.drop(record.id)
+    call.backends.doors.changed()
     change = Change("door", record.account, record.region, record.id, uuid.uuid4().hex)
     with contextlib.suppress(Unavailable):
         await call.backends.control.publish(change)

@@ -129,12 +129,12 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
         apis = ApiTable(stores.state)
         doors: DoorCache[HttpApi | RestApi] = DoorCache(ApiLoader(apis, settings), apis.epoch)
         urls = UrlTable(stores.state)
-        url_owners: DoorCache[UrlOwner] = DoorCache(urls.owner, apis.epoch)
+        url_owners: DoorCache[UrlOwner] = DoorCache(lambda url_id, _: urls.owner(url_id), apis.epoch)
 
         def on_change(change: Change) -> None:
             settler.on_change(change)
             if change.kind == "door":
-                doors.drop(change.name)
+                doors.changed()
 
         await control.start(on_change)
         await cache.renew()

@@ -25,50 +25,56 @@ T = TypeVar("T")
 
 
 class DoorCache(Generic[T]):
-    """id -> what `load` made of it. load: None if there is none, which is not kept; raises Unavailable."""
+    """id -> what `load` made of it."""
 
     def __init__(
         self,
-        load: Callable[[str], Awaitable[T | None]],
+        load: Callable[[str, T | None], Awaitable[T | None]],
         epoch: Callable[[], Awaitable[int]],
         *,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """load(id, kept): None if there is none, which is not kept; `kept`, if that still is what it would load.
+
+        So a door that has not changed keeps what it has learnt, its authorizers' answers, when another one has.
+        Raises Unavailable.
+        """
         self._load = load
         self._read_epoch = epoch
         self._monotonic = monotonic
-        self._entries: dict[str, T] = {}
+        #: with the generation that it was loaded or looked up in
+        self._entries: dict[str, tuple[int, T]] = {}
         self._believed_until_s = 0.0
         self._epoch = -1
-        #: raised by every drop: what began to be loaded before it must not be kept
+        #: raised by every change: what was loaded before is looked up before it is believed again
         self._generation = 0
 
     async def get(self, door_id: str) -> T | None:
         """Raises Unavailable."""
-        if self._monotonic() < self._believed_until_s:
-            entry = self._entries.get(door_id)
-            if entry is not None:
-                return entry
+        generation, kept = self._entries.get(door_id, (-1, None))
+        if kept is not None and generation == self._generation and self._monotonic() < self._believed_until_s:
+            return kept
         generation = self._generation
-        loaded = await self._load(door_id)
-        if loaded is not None and generation == self._generation:
-            if len(self._entries) >= MAX_ENTRIES:
+        loaded = await self._load(door_id, kept)
+        if loaded is None:
+            self._entries.pop(door_id, None)
+        elif generation == self._generation:
+            if len(self._entries) >= MAX_ENTRIES and door_id not in self._entries:
                 del self._entries[next(iter(self._entries))]
-            self._entries[door_id] = loaded
+            self._entries[door_id] = (generation, loaded)
         return loaded
 
-    def drop(self, door_id: str) -> None:
+    def changed(self) -> None:
+        """Some door has changed."""
         self._generation += 1
-        self._entries.pop(door_id, None)
 
     async def renew(self) -> None:
-        """Read the epoch once: extends the lease, and drops everything if something has changed."""
+        """Read the epoch once: extends the lease; if something has changed, every door is looked up again."""
         asked_at_s = self._monotonic()
         epoch = await self._read_epoch()
         if epoch != self._epoch:
             self._epoch = epoch
-            self._generation += 1
-            self._entries.clear()
+            self.changed()
         self._believed_until_s = asked_at_s + LEASE_S
 
     async def keep_renewed(self) -> None:

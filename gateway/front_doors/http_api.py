@@ -124,6 +124,7 @@ class HttpApi:
         self._api = document["Api"]
         self._account = record.account
         self.region = record.region
+        self.revision = record.revision
         self._id = record.id
         self._base = f"arn:aws:execute-api:{record.region}:{record.account}:{record.id}"
         self._keys = keys

@@ -22,8 +22,10 @@ class ApiLoader:
         allowed = ",".join(filter(None, (settings.egress_allow, _LOOPBACK if settings.loopback else None)))
         self._keys = IssuerKeys(functools.partial(fetch_json, allowed=allowed))
 
-    async def __call__(self, api_id: str) -> HttpApi | RestApi | None:
+    async def __call__(self, api_id: str, kept: HttpApi | RestApi | None) -> HttpApi | RestApi | None:
         """Raises Unavailable."""
+        if kept is not None and await self._apis.revision(api_id) == kept.revision:
+            return kept
         record = await self._apis.get(api_id)
         if record is None:
             return None

@@ -103,6 +103,7 @@ class RestApi:
 
     def __init__(self, record: ApiRecord, snapshots: dict[str, dict[str, Any]]) -> None:
         self.region = record.region
+        self.revision = record.revision
         self._account = record.account
         self._id = record.id
         self._base = f"arn:aws:execute-api:{record.region}:{record.account}:{record.id}"

@@ -50,6 +50,11 @@ class ApiTable:
         data = await self._call(self._state.redis.hget(keys.api(api_id), "record"))
         return None if data is None else ApiRecord(**orjson.loads(data))
 
+    async def revision(self, api_id: str) -> str | None:
+        """Of the record; None: there is no such API."""
+        data: Any = await self._call(self._state.redis.hget(keys.api(api_id), "revision"))
+        return None if data is None else data.decode()
+
     async def snapshots(self, api_id: str, deployments: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Deployment id -> what it froze, of those that exist."""
         wanted = list(deployments)

@@ -31,6 +31,7 @@ class UrlTable:
         self._state = state
 
     async def owner(self, url_id: str) -> UrlOwner | None:
+        """None: nobody has it."""
         data = await self._state.get(keys.url(url_id))
         return None if data is None else UrlOwner(*orjson.loads(data))
 
