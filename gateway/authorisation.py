@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from typing import Any
+from urllib.parse import unquote
 
 from gateway.call import Call
 from gateway.caller import Caller
@@ -75,6 +76,9 @@ async def authorise(call: Call, service: str, operation: str, given: dict[str, A
     if (service, operation) in _OPEN:
         return
     caller, action, resource = call.caller, action_of(service, operation), resource_of(call, service, given)
+    if service == "apigateway":  # its actions are HTTP's methods, its resources the API's own paths
+        action = f"apigateway:{call.request.method}"
+        resource = f"arn:aws:apigateway:{caller.region}::{unquote(call.request.path).removeprefix('/v2')}"
     if not of_another_account(caller, given):
         caller.check(action, resource, resource_policy=await _function_policy(call, given, caller.account))
         return

@@ -11,6 +11,7 @@ import logging
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from gateway.front_doors import functions, http_proxy, jwt_authorizer, payload_v1, payload_v2
 from gateway.front_doors.authorizers import (
@@ -175,14 +176,14 @@ class HttpApi:
         route, parameters = (match.target, match.parameters) if match else (stage.default, {})
         if route is None:
             raise Refused(404, "Not Found")
-        if stage.name == DEFAULT and request.path.startswith("/$default"):
-            shown = shown.removeprefix("/$default") or "/"
+        if stage.name == DEFAULT:
+            shown = unquote(path)
         return _Exchange(request, stage, route, path, shown, parameters, request_id, {})
 
     def _stage_of(self, path: str) -> tuple[_Stage, str]:
         """A path's first segment, if it names a stage; else the default stage takes it whole. Raises Refused."""
         first, slash, rest = path[1:].partition("/")
-        stage = self._stages.get(first)
+        stage = self._stages.get(unquote(first))
         if stage is not None:
             return stage, f"/{rest}" if slash else "/"
         if (default := self._stages.get(DEFAULT)) is not None:

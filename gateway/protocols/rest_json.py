@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import orjson
 from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
 
-from gateway.http import Answer, Request
+from gateway.http import Answer, Request, split_query
 from gateway.protocols import event_stream
 from gateway.protocols.shapes import (
     Decoders,
@@ -55,8 +55,9 @@ class RestJson:
             for name, member in shape.members.items()
             if _at(member) == "querystring" and not isinstance(member, MapShape)
         ]
-        named = {wire for _, wire, _ in queries}
-        # the parameters that no other member names
+        fixed = operation.http.get("requestUri", "").partition("?")[2]
+        named = {wire for _, wire, _ in queries} | set(split_query(fixed))
+        # the parameters that neither another member nor the URI itself names
         rest = next((name for name, one in shape.members.items() if _is_query_map(one)), None)
         body = self._body_parser(shape)
 
