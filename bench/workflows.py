@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import uvloop
 from redis.asyncio import Redis
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,13 +31,10 @@ sys.path.insert(0, str(ROOT))
 
 from bench import environment  # noqa: E402
 from bench.bare_pipe.runtime import chosen  # noqa: E402
+from bench.command import execute, say  # noqa: E402
 from bench.hearth_platform import Platform  # noqa: E402
 from bench.load import run_load  # noqa: E402
-from bench.say import say  # noqa: E402
 from bench.stack import start_platform, start_servers  # noqa: E402
-from hearth.embedded.process import StartFailed  # noqa: E402
-from hearth.embedded.stackfile import AlreadyRunning  # noqa: E402
-from hearth.settings import BadSettings  # noqa: E402
 from hearth.store import keys  # noqa: E402
 from workers.runtimes import installed  # noqa: E402
 
@@ -251,17 +247,11 @@ def table(rows: Sequence[Figures]) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
+def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=5.0, help="length of each measurement (5)")
-    try:
-        return uvloop.run(run(parser.parse_args()))
-    except (AlreadyRunning, BadSettings, StartFailed) as exc:
-        say(str(exc))
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(execute(run, parsed()))
