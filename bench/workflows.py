@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import json
 import math
+import os
 import shutil
 import signal
 import sys
@@ -32,6 +33,7 @@ sys.path.insert(0, str(ROOT))
 from bench import environment  # noqa: E402
 from bench.bare_pipe.runtime import chosen  # noqa: E402
 from bench.command import execute, say  # noqa: E402
+from bench.cpu import cpu_seconds, spent_between  # noqa: E402
 from bench.hearth_platform import Platform  # noqa: E402
 from bench.load import run_load  # noqa: E402
 from bench.stack import start_platform, start_servers  # noqa: E402
@@ -41,6 +43,8 @@ from workers.runtimes import installed  # noqa: E402
 FUNCTION = ROOT / "bench" / "function" / "app.py"
 NAME = "bench-task"
 CONCURRENCIES = (1, 16)
+#: iterations: 10 to 5,000 events and more
+GROWTH = (2, 25, 250, 1250)
 #: how often ends are looked for
 _LOOK_S = 0.001
 
@@ -65,22 +69,24 @@ class Figures:
     p99_ms: float
 
 
+def loop(times: int) -> Case:
+    """A counter and a Choice until it has counted to `times`."""
+    states = {
+        "Add": {"Type": "Pass", "Parameters": {"n.$": "States.MathAdd($.n, 1)"}, "Next": "Enough"},
+        "Enough": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$.n", "NumericLessThan": times, "Next": "Add"}],
+            "Default": "End",
+        },
+        "End": {"Type": "Succeed"},
+    }
+    return Case(f"{times} Choice", {"StartAt": "Add", "States": states}, 2 * times + 1)
+
+
 def cases() -> list[Case]:
     passes = {f"P{n}": {"Type": "Pass", "Next": f"P{n + 1}"} for n in range(9)}
     chain = {"StartAt": "P0", "States": passes | {"P9": {"Type": "Pass", "End": True}}}
-    loop = {
-        "StartAt": "Add",
-        "States": {
-            "Add": {"Type": "Pass", "Parameters": {"n.$": "States.MathAdd($.n, 1)"}, "Next": "Enough"},
-            "Enough": {
-                "Type": "Choice",
-                "Choices": [{"Variable": "$.n", "NumericLessThan": 100, "Next": "Add"}],
-                "Default": "End",
-            },
-            "End": {"Type": "Succeed"},
-        },
-    }
-    return [Case("ten Pass", chain, 10), Case("hundred Choice", loop, 201), tasks(3), tasks(10)]
+    return [Case("ten Pass", chain, 10), loop(100), tasks(3), tasks(10)]
 
 
 def tasks(count: int) -> Case:
@@ -173,6 +179,35 @@ async def fsyncs(pid: int, standard: Standard, machine: str, concurrency: int, c
         return sum(b"sync(" in line for line in calls)
 
 
+async def growth(platform: Platform, standard: Standard, times: int) -> str:
+    """What a transition costs in a history of that many iterations."""
+    case = loop(times)
+    machine = await asyncio.to_thread(create, platform, case, "STANDARD")
+    count = max(4, 4000 // case.transitions)
+    pid = {"orchestrator": platform.roots()["orchestrator"]}
+    await standard.measure(machine, 1, 0, 4)
+    before = cpu_seconds(pid)
+    await standard.measure(machine, 4, 0, count)
+    spent = spent_between(before, cpu_seconds(pid))["orchestrator"]
+    return f"{4 * times + 4} events {spent / count / case.transitions * 1e6:.0f} us"
+
+
+async def kept(platform: Platform, standard: Standard, count: int) -> str:
+    """The orchestrator's memory after a first tenth of `count` executions have ended, and after all."""
+    machine = await asyncio.to_thread(create, platform, Case("kept", cases()[0].definition, 10), "STANDARD")
+    pid = platform.roots()["orchestrator"]
+    await standard.measure(machine, 16, 0, count // 10)
+    before = resident_mb(pid)
+    await standard.measure(machine, 16, 0, count - count // 10)
+    after = resident_mb(pid)
+    return f"the orchestrator's memory after {count // 10} executions {before:.0f} MB, after {count} {after:.0f} MB"
+
+
+def resident_mb(pid: int) -> float:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
 def figures(case: Case, kind: str, concurrency: int, latencies_ms: Sequence[float], seconds: float) -> Figures:
     ordered = sorted(latencies_ms)
 
@@ -228,7 +263,11 @@ async def run(options: argparse.Namespace) -> int:
                 if (seen := await fsyncs(servers.pids["state"], standard, machine, concurrency, count)) is not None:
                     each = seen / (count * case.transitions)
                     syncs.append(f"{case.name} at {concurrency}: {each:.3f} ({seen / count:.1f} an execution)")
+        flat = [await growth(platform, standard, times) for times in GROWTH]
+        memory = await kept(platform, standard, options.executions)
     print(table(rows))
+    print("CPU of the orchestrator per transition by length of the history (Standard): " + "; ".join(flat))
+    print(memory)
     print("fsync calls of the durable store per transition (Standard): " + "; ".join(syncs or ["not counted"]))
     print(json.dumps({"machine": environment.machine(), "commit": environment.commit(ROOT)}))
     return 0
@@ -250,6 +289,7 @@ def table(rows: Sequence[Figures]) -> str:
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=5.0, help="length of each measurement (5)")
+    parser.add_argument("--executions", type=int, default=10_000, help="after which memory is looked at (10000)")
     return parser.parse_args()
 
 
