@@ -129,6 +129,6 @@ class Performer:
                 raise TaskError("States.TaskFailed", LOST)
             attempt = settled.attempt
         claim = keys.claim(name, attempt)
-        if not await self._claimant.take(claim):
+        if not await self._claimant.take_surely(claim):
             raise TaskError("States.TaskFailed", LOST)
         return claim

@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 #: before what could not be loaded or committed is tried again; then twice that, up to the longest
 RETRY_S = 0.1
 LONGEST_RETRY_S = 5.0
+#: what fails for no reason that passes is tried less often: another release may know better
+STUCK_RETRY_S = 60.0
 #: executions that wait for nothing but time or others are let go after this
 IDLE_S = 30.0
 
@@ -119,6 +121,7 @@ class Run:
                 try:
                     await self._advance(batch)
                     pause_s = RETRY_S
+                    continue
                 except LeaseLost:
                     return self._shard.lost()
                 except (Overtaken, Unavailable) as exc:
@@ -126,10 +129,16 @@ class Run:
                         "execution not advanced",
                         extra={"action": "not_advanced", "execution_arn": self.arn, "error": str(exc)},
                     )
-                    self._forget()
-                    self._waiting = batch + self._waiting
-                    await asyncio.sleep(pause_s)
-                    pause_s = min(LONGEST_RETRY_S, 2 * pause_s)
+                    longest_s = LONGEST_RETRY_S
+                except Exception:  # a bug must hold up this execution alone
+                    log.exception(
+                        "execution can't be advanced", extra={"action": "execution_stuck", "execution_arn": self.arn}
+                    )
+                    longest_s = STUCK_RETRY_S
+                self._forget()
+                self._waiting = batch + self._waiting
+                await asyncio.sleep(pause_s)
+                pause_s = min(longest_s, 2 * pause_s)
         finally:
             self._working = False
             self.idle_since_s = asyncio.get_running_loop().time()
@@ -183,6 +192,9 @@ class Run:
         commit.taken([one.message for one in batch if one.message])
         await self._shard.store.commit(commit, self._shard.token)
         self._version += 1
+        for signal in given:
+            if isinstance(signal, signals.TaskSubmitted):
+                self._early.pop(signal.task_id, None)
         self._shard.committed(self._execution, self._snapshot, self._state.redrives, decision.events)
         self._act(decision.effects)
         self._waiting = later + self._waiting
@@ -199,7 +211,7 @@ class Run:
             task_id = getattr(signal, "task_id", 0)
             order = self.orders.get(task_id)
             if isinstance(signal, signals.TaskSubmitted):
-                ready += [one, *self._early.pop(task_id, [])]
+                ready += [one, *self._early.get(task_id, [])]
             elif order is not None and order.waits and not order.submitted and one.message:
                 self._early.setdefault(task_id, []).append(one)
             else:

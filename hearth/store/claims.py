@@ -88,6 +88,18 @@ class Claimant:
             self._some.set()
         return bool(answers[-1])
 
+    async def take_surely(self, claim: str) -> bool:
+        """As `take`, however long `state` is away."""
+        while True:
+            try:
+                if await self.take(claim):
+                    return True
+                # an earlier try may have reached the store, and its answer not us
+                return await self._state.get(claim) == _BY + self.id.encode()
+            except HearthError as exc:
+                log.warning("task not claimed", extra={"action": "not_claimed", "claim": claim, "error": str(exc)})
+                await asyncio.sleep(RETRY_S)
+
     async def finish(self, claim: str, result: InvocationResult) -> None:
         """Leave the result, however long `state` is away; it is durable when this returns.
 

@@ -6,7 +6,9 @@ the task before it runs, and leaves the result in `state`. Texts as recorded fro
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import logging
 import random
 import uuid
 from dataclasses import dataclass, replace
@@ -18,7 +20,7 @@ import orjson
 from hearth.arn import LATEST, FunctionRef, function_arn, parse_function_name
 from hearth.broker.event_messages import EventPublisher
 from hearth.clock import Deadline, now_ms
-from hearth.errors import HearthError, InvocationTimedOut, TooManyRequests
+from hearth.errors import HearthError, InvocationTimedOut, TooManyRequests, Unavailable
 from hearth.invoker import Invoker, budget_s
 from hearth.model.event import Event
 from hearth.model.function import FunctionVersion
@@ -31,6 +33,9 @@ from hearth.store.functions import FunctionTable
 from orchestrator.claims import Claims, Finished, Free
 from orchestrator.integrations import TaskCall, TaskError, sdk_metadata
 
+log = logging.getLogger(__name__)
+
+RETRY_S = 0.5
 LOST = "The worker that ran the function was lost; the function may have run."
 
 
@@ -178,10 +183,13 @@ class Functions:
     async def _version(self, task: TaskCall, ref: FunctionRef) -> FunctionVersion:
         """What runs now. Raises TaskError."""
         account, region = ref.account or task.account, ref.region or task.region
-        try:
-            found = await self._table.resolve(account, region, ref.name, ref.qualifier, random.random())
-        except HearthError as exc:
-            raise _failed("ServiceException", exc.message, 500) from exc
+        while True:
+            try:
+                found = await self._table.resolve(account, region, ref.name, ref.qualifier, random.random())
+                break
+            except Unavailable as exc:  # nothing ran; a workflow has the time
+                log.warning("function not read", extra={"action": "function_not_read", "error": exc.message})
+                await asyncio.sleep(RETRY_S)
         if found is None:
             raise _no_function(f"{function_arn(region, account, ref.name)}:{ref.qualifier or LATEST}")
         function, record = found
