@@ -43,6 +43,7 @@ from hearth.store.concurrency import ConcurrencyTable
 from hearth.store.events import raise_partitions
 from hearth.store.executions import ExecutionTable
 from hearth.store.functions import FunctionTable
+from hearth.store.histories import Histories
 from hearth.store.identities import IdentityTable
 from hearth.store.layers import LayerTable
 from hearth.store.machines import MachineTable
@@ -89,6 +90,7 @@ class Backends:
     identities: IdentityCache
     machines: MachineTable
     executions: ExecutionTable
+    histories: Histories
     workflows: WorkflowCalls
     clock: PlatformClock
 
@@ -167,6 +169,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
             pass_through=pass_through,
             machines=MachineTable(stores.state),
             executions=ExecutionTable(stores.state),
+            histories=Histories(stores.state, BlobStore(settings.blobs_dir)),
             workflows=workflows,
             clock=clock,
             blobs=BlobStore(settings.blobs_dir),

@@ -166,6 +166,9 @@ class Settings(BaseSettings):
     workflow_event_limit: int = Field(25_000, description="events that an execution's history may have", ge=10)
     workflow_data_bytes: int = Field(262_144, description="largest input or output of a state or a task", ge=1024)
     workflow_retention_days: float = Field(90.0, description="how long a closed execution is kept", gt=0)
+    workflow_archive_seconds: float = Field(
+        3600.0, description="how long after its end an execution's history stays in the durable server", gt=0
+    )
     express_seconds: float = Field(300.0, description="how long an Express execution may take", gt=0)
 
     @field_validator("egress_allow", mode="after")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from hearth import service
 from hearth.aws_clients import AwsClients
+from hearth.blobs import BlobStore
 from hearth.broker.connection import Broker
 from hearth.broker.event_messages import EventPublisher
 from hearth.broker.invoker import BrokerInvoker
@@ -28,6 +29,7 @@ from hearth.store.claims import Claimant
 from hearth.store.events import raise_partitions
 from hearth.store.executions import ExecutionTable
 from hearth.store.functions import FunctionTable
+from hearth.store.histories import Histories
 from hearth.store.machines import MachineTable
 from hearth.store.pipeline import Pipeline
 from hearth.store.workflow_shards import ShardStore
@@ -96,7 +98,8 @@ class Orchestrator:
             server = WorkflowServer(self._backends.broker, tasks, express.answer, express.run)
             await server.start()
             reading = tasks.create_task(self._read(store), name="inboxes")
-            retention = Retention(table, clock, self._settings.workflow_retention_days)
+            histories = Histories(state, BlobStore(self._settings.blobs_dir))
+            retention = Retention(table, histories, clock, self._settings)
             keepers.append(tasks.create_task(retention.run(), name="retention"))
             log.info("orchestrator ready", extra={"action": "orchestrator_ready", "orchestrator": self.id})
             while not stopping.is_set():

@@ -302,10 +302,7 @@ async def _not_redrivable(call: Call, stored: Stored) -> str:
         return "Execution redrivable period exceeded"
     if now - stored.execution.started_at_ms > 365 * DAY_MS:
         return "Execution open period exceeded"
-    if (
-        await call.backends.executions.history_length(stored.execution.arn)
-        >= call.backends.settings.workflow_event_limit - 1
-    ):
+    if await call.backends.histories.length(stored.execution.arn) >= call.backends.settings.workflow_event_limit - 1:
         return "Execution history event limit exceeded"
     return ""
 

@@ -16,7 +16,6 @@ from redis.exceptions import RedisError
 
 from hearth.errors import Unavailable
 from hearth.model.execution import Execution, Outcome, Snapshot, Status, shard_of
-from hearth.model.history import HistoryEvent
 from hearth.model.workflow_arn import parse_workflow_arn
 from hearth.store import keys
 from hearth.store.client import Store
@@ -129,6 +128,7 @@ class ExecutionTable:
             keys.workflow_inbox(await self.shard(execution.arn)),
             keys.executions_open(arn.account, arn.region),
             keys.WORKFLOWS_CLOSED,
+            keys.WORKFLOWS_UNARCHIVED,
         ]
         for one in execution.lists:
             names += [keys.executions(one), keys.executions(one, Status.RUNNING), keys.executions(one, status)]
@@ -169,14 +169,6 @@ class ExecutionTable:
     async def get(self, arn: str) -> Stored | None:
         found = await self._call(self._state.redis.hgetall(keys.execution(arn)))
         return read_stored(found) if found else None
-
-    async def history(self, arn: str, start: int, end: int) -> list[HistoryEvent]:
-        """Records from position `start` up to, not including, `end`; those that AWS does not show are among them."""
-        found = await self._call(self._state.redis.lrange(keys.history(arn), start, end - 1))
-        return [HistoryEvent.load(record) for record in found]
-
-    async def history_length(self, arn: str) -> int:
-        return int(await self._call(self._state.redis.llen(keys.history(arn))))
 
     async def page(self, owner: str, status: str, start: int, limit: int) -> tuple[list[Stored], bool]:
         """Executions of a machine, version, alias or map run, newest first, and whether there are more."""
@@ -222,7 +214,7 @@ class ExecutionTable:
             status = stored.outcome.status.value
             for owner in stored.execution.lists:
                 lists += [keys.executions(owner), keys.executions(owner, status)]
-        names = [keys.execution(arn), keys.WORKFLOWS_CLOSED, *doomed, *lists]
+        names = [keys.execution(arn), keys.WORKFLOWS_CLOSED, *doomed, *lists, keys.WORKFLOWS_UNARCHIVED]
         return bool(await self._state.run("execution_forget", keys=names, args=[arn, status, len(doomed)]))
 
     # --- map runs ---------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ state
     hearth:clock                        hash    the platform's clock: anchor (real epoch ms), advanced (ms)
     hearth:snapshot:KEY                 string  what executions keep of a machine (model.execution.Snapshot JSON)
     hearth:execution:ARN                hash    start (Execution JSON), status, stopped, output, error, cause, redrives,
-                                                redriven, version (of commits)
+                                                redriven, version (of commits), archive (file of its history)
     hearth:workflows:state:ARN          hash    the core's state in pieces; task:ID -> a task not ended, JSON
     hearth:history:ARN                  list    the execution's events, JSON, in order of their ids
     hearth:executions:ARN               zset    executions of a machine, version, alias or map run -> started, epoch ms
@@ -45,6 +45,7 @@ state
     hearth:workflows:tasks:N            set     "ARN|task": tasks that were ordered and have not ended
     hearth:workflows:tokens:N           hash    "ARN|task" -> the token by which it may be ended from outside
     hearth:workflows:closed             zset    ARN -> closed, platform epoch ms (for retention)
+    hearth:workflows:unarchived         zset    ARN -> closed: executions whose history has not been moved to a file
     hearth:claim:TASK:ATTEMPT           string  who runs a task, or its result; with expiry
     hearth:claimant:ID                  string  who holds claims and lives; with expiry
     hearth:activity-tasks:ARN           list    an activity's tasks that no worker has taken, JSON
@@ -99,6 +100,7 @@ EVENTS_UNREADABLE = "hearth:events:unreadable"
 CLOCK = "hearth:clock"
 WORKFLOW_SHARDS = "hearth:workflows:shards"
 WORKFLOWS_CLOSED = "hearth:workflows:closed"
+WORKFLOWS_UNARCHIVED = "hearth:workflows:unarchived"
 ORCHESTRATORS = "hearth:orchestrators"
 
 

@@ -142,6 +142,7 @@ class Commit:
         assert arn is not None
         self.add("DECR", keys.executions_open(arn.account, arn.region))
         self.add("ZADD", keys.WORKFLOWS_CLOSED, outcome.stopped_at_ms, execution.arn)
+        self.add("ZADD", keys.WORKFLOWS_UNARCHIVED, outcome.stopped_at_ms, execution.arn)
         if outcome.status is Status.SUCCEEDED:
             self.add("DEL", keys.workflow_state(execution.arn))
 

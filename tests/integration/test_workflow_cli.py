@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
+from redis import Redis
 
+from hearth.store import keys
 from tests.support.command import hearth
 from tests.support.stack import PlatformStack
 
@@ -59,7 +61,7 @@ def test_broken_definition_is_told_with_line_and_column(stack: PlatformStack, tm
     assert "Gone" in answer.stderr
 
 
-def test_long_wait_is_over_and_forgotten_as_the_clock_is_advanced(stack: PlatformStack) -> None:
+def test_long_wait_ends_and_is_filed_and_forgotten_as_the_clock_is_advanced(stack: PlatformStack) -> None:
     states = stack.client("stepfunctions")
     wait = {"Type": "Wait", "Seconds": 300 * 86_400, "End": True}
     made = states.create_state_machine(
@@ -76,6 +78,17 @@ def test_long_wait_is_over_and_forgotten_as_the_clock_is_advanced(stack: Platfor
         time.sleep(0.05)
     assert found["status"] == "SUCCEEDED"
     assert (found["stopDate"] - found["startDate"]).days >= 300
+
+    # two hours later its history lies in a file, and reads the same
+    events = states.get_execution_history(executionArn=execution)["events"]
+    hearth("clock", "advance", "2h", env=stack.environ() | stack.servers.environ())
+    with Redis.from_url(stack.servers.state_url) as redis:
+        while redis.exists(keys.history(execution)):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+    assert states.get_execution_history(executionArn=execution)["events"] == events
+    backwards = states.get_execution_history(executionArn=execution, reverseOrder=True, maxResults=2)["events"]
+    assert backwards == events[:-3:-1]
 
     # ninety days later nothing of it is left
     hearth("clock", "advance", "91d", env=stack.environ() | stack.servers.environ())

@@ -3,7 +3,8 @@
 -- KEYS[2] stream hearth:workflows:inbox:N
 -- KEYS[3] int    hearth:executions-open:{acct:region}
 -- KEYS[4] zset   hearth:workflows:closed
--- KEYS[5..] zset three for each list it belongs to: all, RUNNING, of the status it had
+-- KEYS[5] zset   hearth:workflows:unarchived
+-- KEYS[6..] zset three for each list it belongs to: all, RUNNING, of the status it had
 -- ARGV    ARN, status read, now (ms), client token, message
 -- returns {1, now} redriven; {2, when} by this token already; {0} its status has changed meanwhile
 local token = redis.call('HMGET', KEYS[1], 'redrive-token', 'redriven', 'status')
@@ -14,7 +15,8 @@ redis.call('HINCRBY', KEYS[1], 'redrives', 1)
 redis.call('HDEL', KEYS[1], 'stopped', 'error', 'cause', 'output')
 redis.call('INCR', KEYS[3])
 redis.call('ZREM', KEYS[4], ARGV[1])
-for i = 5, #KEYS, 3 do
+redis.call('ZREM', KEYS[5], ARGV[1])
+for i = 6, #KEYS, 3 do
   redis.call('ZADD', KEYS[i], ARGV[3], ARGV[1])
   redis.call('ZADD', KEYS[i + 1], ARGV[3], ARGV[1])
   redis.call('ZREM', KEYS[i + 2], ARGV[1])
