@@ -11,6 +11,7 @@ import orjson
 
 from gateway.call import Call
 from gateway.states_api import pages
+from gateway.states_api.definitions import variable_references
 from gateway.states_api.machines import as_published, existing, version_of
 from gateway.states_api.names import check_name, no_execution, no_machine, no_resource, refuse, workflow_arn
 from hearth.clock import Deadline
@@ -154,6 +155,7 @@ async def describe_state_machine_for_execution(call: Call, given: dict[str, Any]
         "label": machine.label or None,
         "revisionId": snapshot.revision_id or None,
         "encryptionConfiguration": snapshot.encryption or None,
+        "variableReferences": None if hidden else variable_references(snapshot.definition) or None,
     }
 
 
