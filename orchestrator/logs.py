@@ -6,6 +6,7 @@ Source: Step Functions Developer Guide, "Using CloudWatch Logs to log execution 
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ import orjson
 from hearth.clock import iso_time
 from hearth.logs.writer import GroupKey, LogWriter
 from hearth.model.execution import Execution, Snapshot
-from hearth.model.history import DATA_MEMBERS, HistoryEvent
+from hearth.model.history import DATA_MEMBERS, HistoryEvent, details_member
 from hearth.settings import Settings
 
 _FATAL = frozenset({"ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted"})
@@ -26,7 +27,8 @@ class ExecutionLogs:
     """One per process; make it inside a running event loop, `close` writes what is left."""
 
     def __init__(self, settings: Settings) -> None:
-        self._writer = LogWriter(settings.blobs_dir, retention_days=settings.log_retention_days)
+        self._id = uuid.uuid4().hex[:12]
+        self._writer = LogWriter(settings.blobs_dir, writer_id=self._id, retention_days=settings.log_retention_days)
 
     def write(self, execution: Execution, snapshot: Snapshot, redrives: int, events: Sequence[HistoryEvent]) -> None:
         """Never waits, never fails."""
@@ -43,7 +45,7 @@ class ExecutionLogs:
         for event in events:
             if event.id and wanted(level, event.type):
                 line = orjson.dumps(line_of(execution.arn, redrives, event, with_data=with_data)).decode()
-                self._writer.append(group, stream_of(execution, snapshot), event.at_ms, line)
+                self._writer.append(group, stream_of(snapshot, self._id), event.at_ms, line)
 
     async def close(self) -> None:
         await self._writer.close()
@@ -76,11 +78,13 @@ def line_of(arn: str, redrives: int, event: HistoryEvent, *, with_data: bool) ->
         "execution_arn": arn,
         "redrive_count": str(redrives),
     }
-    if not details:
+    if details_member(event.type) is None:
         del line["details"]
     return line
 
 
-def stream_of(execution: Execution, snapshot: Snapshot) -> str:
-    minute = iso_time(execution.started_at_ms)[:16].replace("T", "-").replace(":", "-")
-    return f"states/{snapshot.name}/{minute}/{hashlib.sha256(execution.arn.encode()).hexdigest()[:8]}"
+def stream_of(snapshot: Snapshot, writer_id: str) -> str:
+    """One for a machine's revision and a writer: a stream's lines come from one process."""
+    minute = iso_time(snapshot.updated_at_ms)[:16].replace("T", "-").replace(":", "-")
+    mark = hashlib.sha256(f"{snapshot.machine_arn} {writer_id}".encode()).hexdigest()[:8]
+    return f"states/{snapshot.name}/{minute}/{mark}"

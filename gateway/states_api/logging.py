@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.call import Call
 from hearth.errors import ApiError
+from hearth.logs.groups import note_delivery
 
 DEFAULT: dict[str, Any] = {"level": "OFF", "includeExecutionData": False}
 
@@ -32,6 +33,8 @@ async def _check(call: Call, arn: str) -> None:
     groups = await asyncio.to_thread(call.backends.logs.groups, call.caller.account, call.caller.region, name)
     if not any(group.name == name for group in groups):
         raise _invalid("Log Destination not found.")
+    root = call.backends.settings.blobs_dir
+    await asyncio.to_thread(note_delivery, root, call.caller.account, call.caller.region, name)
 
 
 def group_of(arn: str) -> str | None:

@@ -6,11 +6,18 @@ import contextlib
 import shutil
 from pathlib import Path
 
+import orjson
+
 from hearth.clock import now_ms
 from hearth.logs import layout
+from hearth.logs.batch import append_file
 
 #: in the group's directory, with the time of its making (epoch ms)
 MARK = ".group"
+DELIVERY_STREAM = "log_stream_created_by_aws_to_validate_log_delivery_subscriptions"
+DELIVERY_TEXT = (
+    "Permissions are set correctly to allow AWS CloudWatch Logs to write into your logs while creating a subscription."
+)
 
 
 def create(root: Path, account: str, region: str, group: str) -> bool:
@@ -21,6 +28,15 @@ def create(root: Path, account: str, region: str, group: str) -> bool:
     directory.mkdir(parents=True, exist_ok=True)
     (directory / MARK).write_text(str(now_ms()))
     return True
+
+
+def note_delivery(root: Path, account: str, region: str, group: str) -> None:
+    """Leave the stream that AWS makes when a service is allowed to write to a group."""
+    directory = layout.stream_dir(root, account, region, group, DELIVERY_STREAM)
+    if not any(layout.segments(directory)):
+        now = now_ms()
+        line = orjson.dumps({"t": now, "m": DELIVERY_TEXT}, option=orjson.OPT_APPEND_NEWLINE)
+        append_file(directory / f"{now}-delivery{layout.SUFFIX}", line)
 
 
 def delete(root: Path, account: str, region: str, group: str) -> bool:
