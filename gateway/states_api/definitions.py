@@ -13,8 +13,17 @@ def check_definition(text: str, machine_type: str) -> None:
     """Raises InvalidDefinition with everything that is wrong."""
     errors = [one for one in diagnostics(text, machine_type) if one.severity == "ERROR"]
     if errors:
-        shown = ", ".join(map(str, errors))
-        raise ApiError("InvalidDefinition", 400, f"Invalid State Machine Definition: '{shown}'")
+        raise ApiError("InvalidDefinition", 400, refusal(errors, text))
+
+
+def refusal(errors: list[Diagnostic], text: str) -> str:
+    """The message of InvalidDefinition."""
+    for error in errors:
+        if (error.location or "").endswith("/Label") and error.message.startswith("Label "):
+            # the only recordings of a label that is refused word it so, unlike everything else
+            return f"Error=ValueError Args={[error.message]} in definition '{text}'."
+    shown = ", ".join(map(str, errors))
+    return f"Invalid State Machine Definition: '{shown}'"
 
 
 def diagnostics(text: str, machine_type: str) -> list[Diagnostic]:

@@ -76,6 +76,12 @@ def wrong_type(kind: str) -> str:
     return f"Expected value of type {kind}"
 
 
+def bad_label(character: str) -> str:
+    return f"Label contains invalid character: {character!r}"
+
+
+LABEL_EMPTY = "Label cannot be empty"
+LABEL_TOO_LONG = "Label cannot exceed 40 characters"
 NOT_AN_OBJECT = "Definition must be a valid JSON object"
 EMPTY = "Value cannot be empty"
 NOT_A_TIMESTAMP = "String does not match RFC3339 timestamp"

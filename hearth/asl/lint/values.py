@@ -73,8 +73,14 @@ def json_object(checking: Checking, value: Json, location: str) -> None:
 
 
 def label(checking: Checking, value: Json, location: str) -> None:
-    if not isinstance(value, str) or not 1 <= len(value) <= 40 or _FORBIDDEN.search(value):
-        checking.add("Label must have 1 to 40 characters, none of them blank or special", location)
+    if not isinstance(value, str):
+        checking.add(say.wrong_type("String"), location)
+    elif not value:
+        checking.add(say.LABEL_EMPTY, location)
+    elif len(value) > 40:
+        checking.add(say.LABEL_TOO_LONG, location)
+    elif found := _FORBIDDEN.search(value):
+        checking.add(say.bad_label(found[0]), location)
 
 
 def one_of(*values: str) -> Check:
