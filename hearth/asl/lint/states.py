@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from hearth.asl import integrations
@@ -81,11 +82,14 @@ class Walk:
         if not states:
             self.findings.add(say.EMPTY, f"{location}/States")
         assigned = {name: frozenset(self._assigned(state)) for name, state in states.items()}
+        assigners = Counter(variable for variables in assigned.values() for variable in variables)
         for name, state in states.items():
             self._named(name, f"{location}/States/{name}")
-            # what the state itself assigns comes to be when its inside is gone
-            others = (names for other, names in assigned.items() if other != name)
-            self.state(name, state, f"{location}/States/{name}", outer, outer.union(*others))
+            visible = outer
+            if isinstance(state, dict) and state.get("Type") in ("Map", "Parallel"):
+                # what the state itself assigns comes to be when its inside is gone
+                visible |= {variable for variable, times in assigners.items() if times > (variable in assigned[name])}
+            self.state(name, state, f"{location}/States/{name}", outer, visible)
 
     def _named(self, name: str, location: str) -> None:
         if not values.state_name(name):
