@@ -16,6 +16,16 @@ DUPLICATE_NAME = "DUPLICATE_STATE_NAME"
 BAD_JSONATA = "INVALID_JSONATA_EXPRESSION"
 UNSUPPORTED_JSONATA = "UNSUPPORTED_JSONATA_EXPRESSION"
 
+#: warnings, which refuse nothing. Source: API reference, ValidateStateMachineDefinitionDiagnostic
+NO_DOLLAR = "NO_DOLLAR"
+NO_PATH = "NO_PATH"
+STATIC_RESULT = "PASS_RESULT_IS_STATIC"
+WARNINGS = {
+    NO_DOLLAR: "No .$ on a field that appears to be a JSONPath or Intrinsic Function.",
+    NO_PATH: "Field value looks like a path, but field name does not end with 'Path'.",
+    STATIC_RESULT: "Attempting to use a path in the result of a pass state.",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
@@ -39,6 +49,9 @@ class Findings:
 
     def add(self, message: str, location: str | None, code: str = SCHEMA) -> None:
         self.found.append(Diagnostic(code, message, location))
+
+    def warn(self, code: str, location: str) -> None:
+        self.found.append(Diagnostic(code, WARNINGS[code], location, "WARNING"))
 
 
 def listed(names: Iterable[str]) -> str:

@@ -80,7 +80,7 @@ STATES: dict[str, dict[str, Field]] = {
     "Pass": {
         **_COMMON, **_TRANSITION, **_NARROWING, **_OUT,
         "Parameters": _json_path(values.template),
-        "Result": _json_path(values.anything),
+        "Result": _json_path(values.static_result),
         "ResultPath": _json_path(values.result_path),
     },
     "Succeed": {**_COMMON, **_NARROWING, "Output": _jsonata(values.template)},
@@ -157,7 +157,7 @@ CATCHER = {
 }
 
 _OPERATORS: dict[str, Check] = {
-    **{name: values.plain_text for name in COMPARISONS if name.startswith("String")},
+    **{name: values.compared_text for name in COMPARISONS if name.startswith("String")},
     **{name: values.number(float("-inf"), whole=False) for name in COMPARISONS if name.startswith("Numeric")},
     **{name: values.timestamp for name in COMPARISONS if name.startswith("Timestamp")},
     **{name: values.boolean for name in COMPARISONS if name.startswith("Boolean")},

@@ -22,6 +22,9 @@ MAX_NAME = 80
 #: of a state or label, besides control characters
 _FORBIDDEN = re.compile(r"[\s<>{}\[\]?*\"#%\\^|~`$&,;:/\u0000-\u001f\u007f-\u009f]")
 
+#: what looks as if it should be evaluated
+_DYNAMIC = re.compile(r"\$\$?\.|\$\[|States\.\w+\(")
+
 
 @dataclass(slots=True)
 class Checking:
@@ -59,6 +62,25 @@ def plain_text(checking: Checking, value: Json, location: str) -> None:
     """Text that is never an expression."""
     if not isinstance(value, str):
         checking.add(say.wrong_type("String"), location)
+
+
+def compared_text(checking: Checking, value: Json, location: str) -> None:
+    """What a choice rule compares with."""
+    plain_text(checking, value, location)
+    if isinstance(value, str) and _DYNAMIC.match(value):
+        checking.findings.warn(say.NO_PATH, location)
+
+
+def static_result(checking: Checking, value: Json, location: str) -> None:
+    """A Pass state's Result: any JSON, as it stands."""
+    if isinstance(value, dict):
+        for key, member in value.items():
+            if key.endswith(SUFFIX):
+                checking.findings.warn(say.STATIC_RESULT, f"{location}/{key}")
+                continue
+            static_result(checking, member, f"{location}/{key}")
+    elif isinstance(value, str) and _DYNAMIC.match(value):
+        checking.findings.warn(say.STATIC_RESULT, location)
 
 
 def boolean(checking: Checking, value: Json, location: str) -> None:
@@ -180,6 +202,8 @@ def _template(checking: Checking, value: Json, location: str) -> None:
     if isinstance(value, dict):
         for key, member in value.items():
             if not key.endswith(SUFFIX):
+                if isinstance(member, str) and _DYNAMIC.match(member):
+                    checking.findings.warn(say.NO_DOLLAR, f"{location}/{key}")
                 _template(checking, member, f"{location}/{key}")
                 continue
             try:

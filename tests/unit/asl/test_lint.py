@@ -158,3 +158,24 @@ def test_variables_of_outer_scopes_are_not_assigned_inside() -> None:
 
 def test_one_state_may_point_anywhere() -> None:
     assert lint_state(orjson.dumps({"Type": "Pass", "Next": "Elsewhere"}).decode()) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "location"),
+    [
+        ({"Parameters": {"a": {"b": "$.c"}}}, "NO_DOLLAR", "/States/S/Parameters/a/b"),
+        ({"Parameters": {"a": "States.UUID()"}}, "NO_DOLLAR", "/States/S/Parameters/a"),
+        ({"Result": {"a.$": "$.b"}}, "PASS_RESULT_IS_STATIC", "/States/S/Result/a.$"),
+        (
+            {"Type": "Choice", "Choices": [{"Variable": "$.a", "StringEquals": "$.b", "Next": "T"}]},
+            "NO_PATH",
+            "/States/S/Choices[0]/StringEquals",
+        ),
+    ],
+)
+def test_what_is_probably_meant_otherwise_is_a_warning(state: dict[str, Any], code: str, location: str) -> None:
+    document = machine(state)
+    if "Choices" in state:
+        del document["States"]["S"]["End"]
+        document["States"]["T"] = PASS
+    assert [(one.severity, one.code, one.location) for one in lint_document(document)] == [("WARNING", code, location)]
