@@ -107,6 +107,8 @@ class Performer:
         if order.kind == SERVICE and order.service == "lambda":
             return await self._functions.invoke(call, resumed=resumed)
         integration = self._integrations.get(order.service if order.kind == SERVICE else AWS_SDK)
+        if integration is None and not order.pattern.startswith("sync"):
+            integration = self._integrations.get(AWS_SDK)  # services without a form of their own here
         if integration is None:
             raise TaskError("States.Runtime", f"The service {order.service} is not available here.")
         if order.kind == SERVICE and order.service == "states":

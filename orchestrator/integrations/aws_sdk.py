@@ -1,5 +1,7 @@
 """`aws-sdk:service:action`: any API action of any service, by botocore, at whoever serves it.
 
+Optimised integrations without a module of their own are called the same way.
+
 Parameters and results are in PascalCase, errors named after the service and the exception of its Java SDK:
 `S3.NoSuchKeyException`, `Sfn.InvalidTokenException`; what the service's model does not name is its general one,
 `DynamoDb.DynamoDbException`. Texts as recorded from AWS.
@@ -34,9 +36,9 @@ _BOTOCORE_NAMES = {
     "costandusagereport": "cur",
     "costexplorer": "ce",
     "databasemigration": "dms",
-    "devicefarm": "devicefarm",
     "directory": "ds",
     "elasticloadbalancing": "elb",
+    "elasticmapreduce": "emr",
     "elasticloadbalancingv2": "elbv2",
     "elasticsearch": "es",
     "eventbridge": "events",
