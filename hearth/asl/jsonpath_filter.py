@@ -83,14 +83,15 @@ class Cursor:
         return int(digits)
 
     def quoted(self) -> str:
-        """A string in single or double quotes; a backslash keeps the character after it."""
+        """A string in single or double quotes; a backslash keeps a quote of their kind, or another backslash."""
         quote = self.peek()
         if not quote or quote not in "'\"":
             raise InvalidPath(f"Expected a quoted name at position {self.position}")
         self.position += 1
         text = []
         while not self.take(quote):
-            self.take("\\")
+            if self.peek() == "\\" and self.text[self.position + 1 : self.position + 2] in (quote, "\\"):
+                self.position += 1
             if self.done:
                 raise InvalidPath(
                     "Property must be separated by comma or Property must be terminated close square bracket at "

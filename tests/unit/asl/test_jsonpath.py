@@ -17,6 +17,7 @@ DOCUMENT: dict[str, Any] = {
     "a": {"b": [1, 2, {"c": 3}], "x-y": 1, "x:y": 2, "with space": 4, "it's": 5},
     "users": [{"status": 0, "name": "ann"}, {"status": 1, "name": "bob", "tags": ["x"]}],
     "null": None,
+    'back\\"slash"': 6,
 }
 
 
@@ -28,6 +29,8 @@ DOCUMENT: dict[str, Any] = {
         ("$['a']['b'][1]", 2),
         ('$["a"]["with space"]', 4),
         (r"$.a['it\'s']", 5),
+        ("$['back\\\\\"slash\"']", 6),
+        ("$['back\\\"slash\"']", 6),
         ("$.a.x-y", 1),
         ("$.a.x:y", 2),
         ("$.a.b[-1].c", 3),
