@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.support.code_updates import replace_under_load
+from tests.support.code_updates import code, replace_under_load
+from tests.support.functions import zip_of
 from tests.support.stack import PlatformStack
 
 
@@ -12,3 +13,15 @@ def test_code_replaced_under_load_fails_no_request_and_answers_with_what_was_cur
     assert run.failed() == []
     assert run.untimely() == []
     assert {answer.payload for answer in run.answers} >= set(range(1, 6))
+
+
+def test_first_invoke_after_the_waiter_runs_new_code_with_reserved_concurrency_one(stack: PlatformStack) -> None:
+    function, lambda_ = stack.deploy(None, code(0)), stack.client("lambda")
+    lambda_.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=1)
+    assert stack.invoke(function)["Payload"] == 0
+    for number in range(1, 5):
+        lambda_.update_function_code(FunctionName=function, ZipFile=zip_of(code(number)))
+        lambda_.get_waiter("function_updated_v2").wait(
+            FunctionName=function, WaiterConfig={"Delay": 0.1, "MaxAttempts": 600}
+        )
+        assert stack.invoke(function)["Payload"] == number

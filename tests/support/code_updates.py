@@ -43,7 +43,7 @@ class Run:
 def replace_under_load(stack: PlatformStack, *, updates: int, every_s: float, concurrency: int) -> Run:
     """Update the code that many times, one every so often, while that many callers invoke it without a pause."""
     began_s = time.monotonic()
-    function = stack.deploy(None, _code(0), Timeout=10)
+    function = stack.deploy(None, code(0), Timeout=10)
     run = Run([], [Update(0, began_s, time.monotonic())])
     over = threading.Event()
 
@@ -69,12 +69,13 @@ def replace_under_load(stack: PlatformStack, *, updates: int, every_s: float, co
 
 def _update(stack: PlatformStack, function: str, number: int) -> Update:
     began_s, lambda_ = time.monotonic(), stack.client("lambda")
-    lambda_.update_function_code(FunctionName=function, ZipFile=zip_of(_code(number)))
+    lambda_.update_function_code(FunctionName=function, ZipFile=zip_of(code(number)))
     lambda_.get_waiter("function_updated_v2").wait(
         FunctionName=function, WaiterConfig={"Delay": 0.05, "MaxAttempts": 1200}
     )
     return Update(number, began_s, time.monotonic())
 
 
-def _code(number: int) -> str:
+def code(number: int) -> str:
+    """A function that answers with its number."""
     return f"def handler(event, context):\n    return {number}\n"
