@@ -47,6 +47,7 @@ from hearth.store.histories import Histories
 from hearth.store.identities import IdentityTable
 from hearth.store.layers import LayerTable
 from hearth.store.machines import MachineTable
+from hearth.store.streams import KnownStreams, StreamTable
 from hearth.store.urls import UrlOwner, UrlTable
 
 log = logging.getLogger(__name__)
@@ -92,6 +93,8 @@ class Backends:
     executions: ExecutionTable
     histories: Histories
     workflows: WorkflowCalls
+    streams: StreamTable
+    known_streams: KnownStreams
     clock: PlatformClock
 
 
@@ -126,6 +129,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
         await workflows.start()
         await clock.read(stores.state)
         functions = FunctionTable(stores.state)
+        streams = StreamTable(stores.state)
         cache = FunctionCache(functions)
         settler = Settler(functions, cache, stores.coordination, control)
         apis = ApiTable(stores.state)
@@ -171,6 +175,8 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
             executions=ExecutionTable(stores.state),
             histories=Histories(stores.state, BlobStore(settings.blobs_dir)),
             workflows=workflows,
+            streams=streams,
+            known_streams=KnownStreams(streams),
             clock=clock,
             blobs=BlobStore(settings.blobs_dir),
             logs=LogReader(settings.blobs_dir),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from gateway.call import Operation
 from gateway.http import Request
+from gateway.protocols.json_rpc import CBOR
 from gateway.protocols.query import form_of
 from gateway.protocols.service import Plan, Service
 from gateway.services import Offer
@@ -75,8 +76,9 @@ class Router:
     def __init__(self, offers: Iterable[Offer]) -> None:
         #: (method, first segment) -> patterns, most specific first
         self._paths: dict[tuple[str, str], list[_Pattern]] = {}
-        self._targets: dict[str, Route] = {}
-        self._target_services: dict[str, Service] = {}
+        #: by protocol: JSON, or CBOR for those that speak it
+        self._targets: dict[tuple[str, str], Route] = {}
+        self._target_services: dict[tuple[str, str], Service] = {}
         self._actions: dict[tuple[str, str], Route] = {}
         self._query_services: list[Service] = []
         self._rest_services: list[Service] = []
@@ -92,17 +94,17 @@ class Router:
         match service.protocol:
             case "rest-json":
                 self._rest_services.append(service)
-            case "json":
-                self._target_services[service.model.metadata["targetPrefix"]] = service
+            case "json" | "cbor":
+                self._target_services[service.protocol, service.model.metadata["targetPrefix"]] = service
             case "query":
                 self._query_services.append(service)
         for name in service.model.operation_names:
             operation = offer.operations.get(name)
             if service.protocol == "rest-json":
                 self._add_path(service, name, operation)
-            elif service.protocol == "json":
+            elif service.protocol in ("json", "cbor"):
                 target = f"{service.model.metadata['targetPrefix']}.{name}"
-                self._targets[target] = Route(service, name, (), operation)
+                self._targets[service.protocol, target] = Route(service, name, (), operation)
             else:
                 key = (service.model.api_version, name)
                 self._actions[key] = Route(service, name, (), operation)
@@ -129,9 +131,10 @@ class Router:
         """The route, its path's values, and the service in whose protocol an error is to be told."""
         target = request.headers.get("x-amz-target")
         if target is not None:
-            service = self._target_services.get(target.partition(".")[0])
+            protocol = "cbor" if request.headers.get("content-type", "").startswith(CBOR) else "json"
+            service = self._target_services.get((protocol, target.partition(".")[0]))
             if service is not None:
-                return self._targets.get(target), [], service
+                return self._targets.get((protocol, target)), [], service
         elif request.path == "/":
             form = form_of(request) if _may_be_form(request) else {}
             if action := form.get("Action"):

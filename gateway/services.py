@@ -8,6 +8,7 @@ from gateway import sts_api
 from gateway.apigateway_api.operations import OPERATIONS as REST_APIS
 from gateway.apigatewayv2_api.operations import OPERATIONS as HTTP_APIS
 from gateway.call import Operation
+from gateway.kinesis_api.operations import OPERATIONS as KINESIS
 from gateway.lambda_api import aliases as function_aliases
 from gateway.lambda_api import (
     code_signing,
@@ -113,6 +114,8 @@ def offers() -> list[Offer]:
         ),
         Offer(Service("apigateway"), REST_APIS),
         Offer(Service("apigatewayv2", validation_code="BadRequestException"), HTTP_APIS),
+        Offer(Service("kinesis"), KINESIS),
+        Offer(Service("kinesis", protocol="cbor"), KINESIS),
         Offer(
             Service("logs", validation_code="InvalidParameterException"),
             {

@@ -10,7 +10,7 @@ from __future__ import annotations
 from hearth.settings import Settings
 
 #: services that this platform runs; no endpoint of the settings replaces them
-RUN_HERE = frozenset({"apigateway", "lambda", "logs", "states", "sts"})
+RUN_HERE = frozenset({"apigateway", "kinesis", "lambda", "logs", "states", "sts"})
 #: what `hearth up --with` can start a companion server for
 COMPANION = ("s3", "sqs", "sns", "dynamodb", "events", "ssm", "secretsmanager")
 #: the endpoint that means AWS itself

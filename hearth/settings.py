@@ -77,6 +77,7 @@ class Settings(BaseSettings):
         description="events that a poller has on their way to a function at once (default: half the cores)",
         ge=1,
     )
+    stream_shard_limit: int = Field(500, description="open shards of all data streams of an account", ge=1)
     max_sandboxes: int | None = Field(None, description="a host's room (default: from memory)", ge=1)
     max_workers: int | None = Field(None, description="most worker processes of a host (default: its cores)", ge=1)
     scale_up_wait_seconds: float = Field(

@@ -40,20 +40,34 @@ def message(headers: Mapping[str, str], payload: bytes) -> bytes:
     return body + struct.pack("!I", zlib.crc32(body))
 
 
-def event_encoder(shape: StructureShape, encoders: Encoders) -> Callable[[str, dict[str, Any]], bytes]:
+def initial_response(content_type: str, payload: bytes) -> bytes:
+    """The first message of an RPC protocol's stream: what else the operation answers."""
+    headers = {":event-type": "initial-response", ":message-type": "event", ":content-type": content_type}
+    return message(headers, payload)
+
+
+def event_encoder(
+    shape: StructureShape,
+    encoders: Encoders,
+    content_type: str = _JSON,
+    write: Callable[[Any], bytes] = orjson.dumps,
+) -> Callable[[str, dict[str, Any]], bytes]:
     """For a model's event stream: a function from an event's name and members to its message."""
-    events = {name: _event(name, event, encoders) for name, event in shape.members.items()}
+    events = {name: _event(name, event, encoders, content_type, write) for name, event in shape.members.items()}
     return lambda name, members: events[name](members)
 
 
 class EncodedStream:
     """An EventSource as the bytes of its messages."""
 
-    def __init__(self, source: EventSource, encode: Callable[[str, dict[str, Any]], bytes]) -> None:
+    def __init__(self, source: EventSource, encode: Callable[[str, dict[str, Any]], bytes], first: bytes = b"") -> None:
         self._source = source
         self._encode = encode
+        self._first = first
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._first:
+            yield self._first
         async for name, members in self._source:
             yield self._encode(name, members)
 
@@ -61,11 +75,13 @@ class EncodedStream:
         await self._source.aclose()
 
 
-def _event(name: str, shape: StructureShape, encoders: Encoders) -> Callable[[dict[str, Any]], bytes]:
+def _event(
+    name: str, shape: StructureShape, encoders: Encoders, content_type: str, write: Callable[[Any], bytes]
+) -> Callable[[dict[str, Any]], bytes]:
     headers = {":event-type": name, ":message-type": "event"}
     raw = next((member for member, inner in shape.members.items() if inner.serialization.get("eventpayload")), None)
     if raw is not None:
         octets = {**headers, ":content-type": "application/octet-stream"}
         return lambda members: message(octets, members[raw])
     encode = encoders.structure(shape)
-    return lambda members: message({**headers, ":content-type": _JSON}, orjson.dumps(encode(members)))
+    return lambda members: message({**headers, ":content-type": content_type}, write(encode(members)))

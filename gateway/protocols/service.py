@@ -11,7 +11,7 @@ import botocore.loaders
 from botocore.model import OperationModel, ServiceModel
 
 from gateway.http import Answer, Request
-from gateway.protocols.json_rpc import JsonRpc
+from gateway.protocols.json_rpc import CborRpc, JsonRpc
 from gateway.protocols.query import Query
 from gateway.protocols.rest_json import RestJson
 from gateway.protocols.validate import compile_validator
@@ -30,7 +30,12 @@ class Codec(Protocol):
     def error(self, error: HearthError) -> Answer: ...
 
 
-_CODECS: dict[str, Callable[[ServiceModel], Codec]] = {"rest-json": RestJson, "json": JsonRpc, "query": Query}
+_CODECS: dict[str, Callable[[ServiceModel], Codec]] = {
+    "rest-json": RestJson,
+    "json": JsonRpc,
+    "query": Query,
+    "cbor": CborRpc,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +52,22 @@ class Service:
     """One AWS service. `signing_name` is what a signature's scope must say."""
 
     def __init__(
-        self, name: str, *, unchecked: Collection[str] = (), validation_code: str = "ValidationException"
+        self,
+        name: str,
+        *,
+        unchecked: Collection[str] = (),
+        validation_code: str = "ValidationException",
+        protocol: str | None = None,
     ) -> None:
-        """unchecked: members that the operations check themselves. validation_code: the error of bad input."""
+        """unchecked: members that the operations check themselves. validation_code: the error of bad input.
+
+        protocol: another than the model's, which the service speaks too.
+        """
         loader = botocore.loaders.Loader()
         self.model = ServiceModel(loader.load_service_model(name, "service-2"), name)
         self.name = name
         self.signing_name = self.model.signing_name
-        self.protocol: str = self.model.metadata["protocol"]
+        self.protocol: str = protocol or self.model.metadata["protocol"]
         self.codec = _CODECS[self.protocol](self.model)
         self.validation_code = validation_code
         self._unchecked = frozenset(unchecked)

@@ -16,10 +16,16 @@ from typing import Any
 
 import orjson
 from botocore.model import ListShape, MapShape, Shape, StructureShape
+from cbor2 import CBORTag
 
 from hearth.errors import ApiError
 
 Codec = Callable[[Any], Any]
+
+#: CBOR's tag of a time since the epoch; in milliseconds, as AWS's Java SDK reads it
+CBOR_TIME = 1
+#: a number of seconds this large is none
+_FIRST_MS = 1e11
 
 
 class Serialization(ApiError):
@@ -34,10 +40,14 @@ def wire_name(member: str, shape: Shape) -> str:
 
 
 class Decoders:
-    """Decoders of one service's shapes; recursive shapes find themselves in the cache."""
+    """Decoders of one service's shapes; recursive shapes find themselves in the cache.
 
-    def __init__(self) -> None:
+    binary: the document knows bytes and times by itself (CBOR).
+    """
+
+    def __init__(self, *, binary: bool = False) -> None:
         self._cache: dict[str, Codec] = {}
+        self._scalars = _SCALARS | _BINARY_SCALARS if binary else _SCALARS
 
     def of(self, shape: Shape) -> Codec:
         if shape.name not in self._cache:
@@ -75,14 +85,15 @@ class Decoders:
             return lambda value: {
                 key: entry(one) if one is not None else None for key, one in _expect(value, dict, "Map").items()
             }
-        return _SCALARS[shape.type_name]
+        return self._scalars[shape.type_name]
 
 
 class Encoders:
-    """Encoders of one service's shapes to what orjson can write."""
+    """Encoders of one service's shapes to what orjson can write; binary: to what cbor2 can."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, binary: bool = False) -> None:
         self._cache: dict[str, Codec] = {}
+        self._binary = binary
 
     def of(self, shape: Shape) -> Codec:
         if shape.name not in self._cache:
@@ -112,8 +123,10 @@ class Encoders:
             entry = self.of(shape.value)
             return lambda value: {key: entry(one) for key, one in value.items()}
         if shape.type_name == "blob":
-            return lambda value: base64.b64encode(value).decode()
+            return (lambda value: value) if self._binary else lambda value: base64.b64encode(value).decode()
         if shape.type_name == "timestamp":
+            if self._binary:
+                return lambda value: CBORTag(CBOR_TIME, round(value * 1000))
             style = shape.serialization.get("timestampFormat", "unixTimestamp")
             return lambda value: timestamp_text(value, style) if style != "unixTimestamp" else value
         return lambda value: value
@@ -259,6 +272,18 @@ def _boolean_from_text(text: str) -> bool:
         raise Serialization("STRING_VALUE can not be converted to a Boolean")
     return text.lower() == "true"
 
+
+def _bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else _blob(value)
+
+
+def _binary_timestamp(value: Any) -> float:
+    """Some clients count milliseconds."""
+    seconds = _timestamp(value)
+    return seconds / 1000 if seconds >= _FIRST_MS else seconds
+
+
+_BINARY_SCALARS: dict[str, Codec] = {"blob": _bytes, "timestamp": _binary_timestamp}
 
 _SCALARS: dict[str, Codec] = {
     "string": _string,

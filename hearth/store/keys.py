@@ -56,6 +56,10 @@ state
     hearth:apis:KIND:{acct:region}      zset    ids of an account's HTTP or REST APIs, score 0
     hearth:doors:epoch                  int     raised by every change of an API
     hearth:url:ID                       string  [account, region, function, alias] that a function URL belongs to
+    hearth:doors:epoch                  int     raised by every change of an API or a function URL
+    hearth:stream:{acct:region}:NAME    hash    a data stream: revision, record (model.stream.Stream JSON)
+    hearth:streams:{acct:region}        zset    names, score 0
+    hearth:shard:{a:r}:NAME:CREATED:ID  stream  a shard's records: k partition key, d data; the id's ms is the arrival
 
 coordination (may be lost at any time)
     hearth:workers                      zset    worker id -> expiry, epoch ms (heartbeat)
@@ -306,3 +310,16 @@ def apis(kind: str, account: str, region: str) -> str:
 
 def url(url_id: str) -> str:
     return f"hearth:url:{url_id}"
+
+
+def stream(account: str, region: str, name: str) -> str:
+    return f"hearth:stream:{{{account}:{region}}}:{name}"
+
+
+def streams(account: str, region: str) -> str:
+    return f"hearth:streams:{{{account}:{region}}}"
+
+
+def shard(account: str, region: str, name: str, created_at_ms: int, shard_id: str) -> str:
+    """created_at_ms: of the stream; one that comes later under the same name has other logs."""
+    return f"hearth:shard:{{{account}:{region}}}:{name}:{created_at_ms}:{shard_id}"

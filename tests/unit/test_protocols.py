@@ -6,6 +6,7 @@ import datetime
 import json
 from typing import Any
 
+import cbor2
 import pytest
 from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
@@ -18,7 +19,7 @@ from gateway.services import Offer, offers
 from hearth.errors import ApiError, HearthError, ResourceNotFound, TooManyRequests, ValidationFailed
 
 ROUTER = Router(offers())
-SERVICES = {offer.service.name: offer.service for offer in offers()}
+SERVICES = {offer.service.name: offer.service for offer in offers() if offer.service.protocol != "cbor"}
 
 
 def service(name: str) -> Service:
@@ -263,3 +264,19 @@ def test_demanded_query_parameter_decides_between_operations() -> None:
     assert single is not None
     assert listed.name == "ListProvisionedConcurrencyConfigs"
     assert single.name == "GetProvisionedConcurrencyConfig"
+
+
+def test_blobs_and_times_go_through_cbor_as_they_are() -> None:
+    of = Service("kinesis", protocol="cbor")
+    record = {"Data": b"\x00\xff", "PartitionKey": "k", "SequenceNumber": "1", "ApproximateArrivalTimestamp": 1.5e9}
+    answer = of.plan("GetRecords").serialise({"Records": [record], "MillisBehindLatest": 0})
+    assert dict(answer.headers)[b"content-type"] == b"application/x-amz-cbor-1.1"
+    found = cbor2.loads(answer.body, semantic_decoders={1: lambda number, _: ("ms", number)})
+    assert found["Records"] == [{**record, "ApproximateArrivalTimestamp": ("ms", 1_500_000_000_000)}]
+    # indefinite lengths, as Java's encoder writes them; times in seconds or in milliseconds
+    for number in (cbor2.dumps(1.5e9), cbor2.dumps(1_500_000_000_000)):
+        body = b"\xbf\x69Timestamp\xc1" + number + b"\x67ShardId\x61s\xff"
+        given = of.plan("GetShardIterator").parse(Request("POST", "/", "", {}, body), ())
+        assert given == {"Timestamp": 1.5e9, "ShardId": "s"}
+    with pytest.raises(HearthError, match="CBOR"):
+        of.plan("GetRecords").parse(Request("POST", "/", "", {}, b"\xa1\x61"), ())

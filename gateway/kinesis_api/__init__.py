@@ -1,0 +1,1 @@
+"""Kinesis Data Streams, API 2013-12-02."""
