@@ -8,6 +8,7 @@ Source: Step Functions Developer Guide, "Distributed mode".
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -22,6 +23,8 @@ from orchestrator.core.run import Run, to_text
 from orchestrator.core.signals import ChildEnded, MapRunUpdated
 from orchestrator.core.state import Container, Frame
 
+#: Map.Item.Source of items that no reader has read
+_OWN_DATA = "STATE_DATA"
 #: children that run at once unless the definition says fewer. AWS's bound is 10,000
 MAX_CONCURRENCY = 1000
 
@@ -47,7 +50,7 @@ def start(run: Run, frame: Frame, state: MapState, scope: Scope, limit: int) -> 
     if refused:
         failed(run, frame, state, errors.ITEM_READER_FAILED, "field MaxItems must be positive")
     elif reader is None:
-        _begin(run, frame, state, scope, items)
+        _begin(run, frame, state, scope, [replace(item, source=_OWN_DATA) for item in items])
 
 
 def items_read(run: Run, frame: Frame, state: MapState, values: list[Json], source: str) -> None:

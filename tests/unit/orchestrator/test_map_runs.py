@@ -14,7 +14,7 @@ from orchestrator.core.effects import (
     StartMapRun,
     WriteResults,
 )
-from orchestrator.core.signals import ChildEnded, MapRunFailed, MapRunUpdated, RedriveRequested
+from orchestrator.core.signals import ChildEnded, ItemsRead, MapRunFailed, MapRunUpdated, RedriveRequested
 from tests.support.simulated_execution import Simulation, a_definition, simulate
 
 from .test_histories import CATCH, PASS
@@ -89,6 +89,19 @@ def test_items_are_read_selected_and_batched() -> None:
     shared = {"BatchInput": {"of": "file"}}
     assert played.output == [shared | {"Items": [one, two]}, shared | {"Items": [three]}]
     assert [child.item_count for child in played.all_of(StartChild)] == [2, 1]
+
+
+def test_items_know_where_they_come_from() -> None:
+    selector = {"from.$": "$$.Map.Item.Source"}
+    played = simulate({"M": distributed(ItemSelector=selector)}, [1], echo)
+    assert played.output == [{"from": "STATE_DATA"}]
+    reading = Simulation(
+        a_definition({"M": distributed(ItemReader=READER, ItemSelector=selector)}),
+        lambda effect: (
+            [ItemsRead(effect.task_id, [1], "s3://b/f")] if isinstance(effect, StartMapRun) else echo(effect)
+        ),
+    )
+    assert reading.play({"key": "f"}).output == [{"from": "s3://b/f"}]
 
 
 def test_unreadable_items_fail_the_run() -> None:
