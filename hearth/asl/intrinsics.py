@@ -60,7 +60,11 @@ class Call:
     def evaluate(self, scope: Scope) -> Json:
         """Raises StateError, PathMissing."""
         values = [argument.evaluate(scope) for argument in self.arguments]
-        return self.function(scope, *values) if self.function in _IMPURE else self.function(*values)
+        try:
+            return self.function(scope, *values) if self.function in _IMPURE else self.function(*values)
+        except (TypeError, ValueError, OverflowError, RecursionError) as exc:
+            # values of a type or size that the function does not take
+            raise intrinsic_failure(f"The function '{self.name}' had the following error: {exc}") from exc
 
 
 @lru_cache(maxsize=4096)

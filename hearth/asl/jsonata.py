@@ -381,7 +381,9 @@ def _range(scope: Scope, first: Json = None, last: Json = None, step: Json = Non
     count = math.floor((last - first) / step) + 1
     if count > MAX_SEQUENCE:
         raise ValueError("D2015: ")
-    return [first + index * step for index in range(max(count, 0))]
+    values = [first + index * step for index in range(max(count, 0))]
+    # the service gives a sequence, of which one value alone is that value
+    return values[0] if len(values) == 1 else values
 
 
 def _hash(scope: Scope, text: Json = None, algorithm: Json = None, *_: Json) -> Json:

@@ -70,6 +70,8 @@ def test_what_a_call_gives(call: str, value: Any) -> None:
         "States.ArrayLength($.o)",
         "States.Base64Decode('?')",
         "States.Hash('a', 'MD4')",
+        "States.Hash('a', $.o)",
+        "States.ArrayRange(0, 1e30, 1)",
         "States.JsonMerge($.o, $.d, true)",
         "States.StringToJson('{')",
         "States.MathAdd('1', 2)",
