@@ -149,10 +149,9 @@ class EventDispatcher:
                 "why": why,
             },
         )
-        step = after_failed_delivery(
-            parcel.delivery.kind, why, final=final, tries=parcel.setbacks, age_s=_age_s(parcel)
-        )
-        return Attempted(replace(parcel, setbacks=parcel.setbacks + 1, attempts=parcel.attempts + 1), step)
+        step = after_failed_delivery(parcel, why, final=final, age_s=_age_s(parcel))
+        refused, away = parcel.runs + final, parcel.setbacks + (not final)
+        return Attempted(replace(parcel, runs=refused, setbacks=away, attempts=parcel.attempts + 1), step)
 
     async def _run(self, event: Event, target: Target) -> InvocationResult:
         if not target.runnable:

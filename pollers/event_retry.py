@@ -87,13 +87,15 @@ def after_attempt(outcome: Outcome, *, runs: int, setbacks: int, age_s: float, l
     return Retry(delay_s, counts)
 
 
-def after_failed_delivery(kind: DeliveryKind, why: str, *, final: bool, tries: int, age_s: float) -> Retry | Drop:
-    """tries: failed ones before this. final: the other side refused it, rather than being away."""
-    delay_s = backoff_s(tries)
-    if (final and tries + 1 >= MAX_REFUSALS) or age_s + delay_s > MAX_DELIVERY_AGE_S:
+def after_failed_delivery(parcel: Event, why: str, *, final: bool, age_s: float) -> Retry | Drop:
+    """final: the other side refused it (parcel.runs counts that), rather than being away (parcel.setbacks)."""
+    assert parcel.delivery is not None
+    kind = parcel.delivery.kind
+    delay_s = backoff_s(parcel.runs if final else parcel.setbacks)
+    if (final and parcel.runs + 1 >= MAX_REFUSALS) or age_s + delay_s > MAX_DELIVERY_AGE_S:
         dead_letter = kind is DeliveryKind.DEAD_LETTER
         return Drop(DropReason.DEAD_LETTER_FAILED if dead_letter else DropReason.DESTINATION_FAILED, why)
-    return Retry(delay_s, counts=False)
+    return Retry(delay_s, counts=final)
 
 
 def rounded_delay_s(remaining_s: float) -> float:

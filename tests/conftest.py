@@ -60,8 +60,8 @@ def servers(data_dir: Path) -> Iterator[PrivateServers]:
 
 @pytest.fixture(scope="session")
 def stack(servers: PrivateServers, data_dir: Path) -> Iterator[PlatformStack]:
-    """Gateway and fleet on free ports, on top of `servers`; every process is a real one."""
-    with PlatformStack(data_dir, servers) as running:
+    """The whole platform on free ports, on top of `servers`; every process is real. Failed events run again soon."""
+    with PlatformStack(data_dir, servers, event_retry_base_seconds=0.5) as running:
         yield running
 
 

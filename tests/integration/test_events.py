@@ -45,13 +45,6 @@ def alone(**settings: object) -> Iterator[PlatformStack]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def quick() -> Iterator[PlatformStack]:
-    """A platform whose retries follow soon."""
-    with alone(event_retry_base_seconds=0.5) as running:
-        yield running
-
-
 def send(stack: PlatformStack, name: str, event: Any, **parameters: Any) -> dict[str, Any]:
     return stack.client("lambda").invoke(
         FunctionName=name, InvocationType="Event", Payload=json.dumps(event), **parameters
@@ -77,27 +70,27 @@ def dropped(stack: PlatformStack, name: str) -> list[dict[str, Any]]:
     ]["records"]
 
 
-def test_event_is_accepted_with_an_empty_answer_and_runs(quick: PlatformStack) -> None:
-    name = quick.deploy(None, TELL)
-    answer = send(quick, name, {"id": "one"}, LogType="Tail")
+def test_event_is_accepted_with_an_empty_answer_and_runs(stack: PlatformStack) -> None:
+    name = stack.deploy(None, TELL)
+    answer = send(stack, name, {"id": "one"}, LogType="Tail")
     headers = answer["ResponseMetadata"]["HTTPHeaders"]
     assert answer["StatusCode"] == 202
     assert answer["Payload"].read() == b""
     assert not {"x-amz-executed-version", "x-amz-log-result", "x-amz-function-error"} & set(headers)
-    (ran,) = until(lambda: runs(quick, name))
+    (ran,) = until(lambda: runs(stack, name))
     assert ran["ran"] == "one"
     assert ran["request"] == headers["x-amzn-requestid"]
 
 
-def test_event_that_always_fails_runs_three_times_at_the_distances_of_the_setting(quick: PlatformStack) -> None:
-    name = quick.deploy(None, TELL)
-    request = send(quick, name, {"id": "bad", "fail": True})["ResponseMetadata"]["HTTPHeaders"]["x-amzn-requestid"]
-    (record,) = until(lambda: dropped(quick, name))
-    first, second, third = sorted(run["timestamp"] for run in runs(quick, name))
+def test_event_that_always_fails_runs_three_times_at_the_distances_of_the_setting(stack: PlatformStack) -> None:
+    name = stack.deploy(None, TELL)
+    request = send(stack, name, {"id": "bad", "fail": True})["ResponseMetadata"]["HTTPHeaders"]["x-amzn-requestid"]
+    (record,) = until(lambda: dropped(stack, name))
+    first, second, third = sorted(run["timestamp"] for run in runs(stack, name))
     # never sooner than the setting says; how much later is the machine's business
     assert second - first >= 500
     assert third - second >= 1000
-    assert {run["request"] for run in runs(quick, name)} == {request}
+    assert {run["request"] for run in runs(stack, name)} == {request}
     assert record["requestContext"] == {
         "requestId": request,
         "functionArn": f"arn:aws:lambda:us-east-1:000000000000:function:{name}:$LATEST",
@@ -109,11 +102,11 @@ def test_event_that_always_fails_runs_three_times_at_the_distances_of_the_settin
     assert record["responsePayload"]["errorType"] == "ValueError"
 
 
-def test_payload_over_the_limit_of_events_is_refused(quick: PlatformStack) -> None:
-    name = quick.deploy(None, TELL)
+def test_payload_over_the_limit_of_events_is_refused(stack: PlatformStack) -> None:
+    name = stack.deploy(None, TELL)
     body = {"id": "x" * 1_048_576}
     with pytest.raises(ClientError) as caught:
-        send(quick, name, body)
+        send(stack, name, body)
     size = len(json.dumps(body))
     assert caught.value.response["Error"] == {
         "Code": "RequestEntityTooLargeException",
@@ -121,11 +114,11 @@ def test_payload_over_the_limit_of_events_is_refused(quick: PlatformStack) -> No
     }
 
 
-def test_largest_payload_runs(quick: PlatformStack) -> None:
-    name = quick.deploy(None, "def handler(event, context):\n    print('{\"ran\":', len(event['id']), '}')\n")
+def test_largest_payload_runs(stack: PlatformStack) -> None:
+    name = stack.deploy(None, "def handler(event, context):\n    print('{\"ran\":', len(event['id']), '}')\n")
     size = 1_048_576 - len(json.dumps({"id": ""}))
-    send(quick, name, {"id": "x" * size})
-    assert [run["ran"] for run in until(lambda: runs(quick, name))] == [size]
+    send(stack, name, {"id": "x" * size})
+    assert [run["ran"] for run in until(lambda: runs(stack, name))] == [size]
 
 
 @pytest.mark.parametrize(
@@ -137,34 +130,34 @@ def test_largest_payload_runs(quick: PlatformStack) -> None:
     ],
 )
 def test_bad_event_is_refused_as_a_bad_invocation_is(
-    quick: PlatformStack, payload: bytes, parameters: dict[str, str], code: str
+    stack: PlatformStack, payload: bytes, parameters: dict[str, str], code: str
 ) -> None:
-    given = {"FunctionName": quick.deploy(None, TELL), "Payload": payload, "InvocationType": "Event"}
+    given = {"FunctionName": stack.deploy(None, TELL), "Payload": payload, "InvocationType": "Event"}
     with pytest.raises(ClientError) as caught:
-        quick.client("lambda").invoke(**(given | parameters))
+        stack.client("lambda").invoke(**(given | parameters))
     assert caught.value.response["Error"]["Code"] == code
 
 
-def test_event_of_a_deleted_function_is_dropped_with_that_reason(quick: PlatformStack) -> None:
-    name = quick.deploy(None, TELL)
-    send(quick, name, {"id": "bad", "fail": True})
-    until(lambda: runs(quick, name))
-    quick.client("lambda").delete_function(FunctionName=name)
-    (record,) = until(lambda: dropped(quick, name))
+def test_event_of_a_deleted_function_is_dropped_with_that_reason(stack: PlatformStack) -> None:
+    name = stack.deploy(None, TELL)
+    send(stack, name, {"id": "bad", "fail": True})
+    until(lambda: runs(stack, name))
+    stack.client("lambda").delete_function(FunctionName=name)
+    (record,) = until(lambda: dropped(stack, name))
     assert record["requestContext"]["condition"] == "FunctionDeleted"
     assert record["requestContext"]["approximateInvokeCount"] == 1
 
 
-def test_queued_event_runs_the_code_in_force_when_it_runs(quick: PlatformStack) -> None:
-    name = quick.deploy(None, TELL)
-    quick.stop("poller")
-    send(quick, name, {"id": "queued"})
-    quick.client("lambda").update_function_code(
+def test_queued_event_runs_the_code_in_force_when_it_runs(stack: PlatformStack) -> None:
+    name = stack.deploy(None, TELL)
+    stack.stop("poller")
+    send(stack, name, {"id": "queued"})
+    stack.client("lambda").update_function_code(
         FunctionName=name, ZipFile=zip_of(TELL.replace('{"ran": event["id"]', '{"ran": "new code"'))
     )
-    quick.client("lambda").get_waiter("function_updated_v2").wait(FunctionName=name)
-    quick.start("poller")
-    assert [run["ran"] for run in until(lambda: runs(quick, name))] == ["new code"]
+    stack.client("lambda").get_waiter("function_updated_v2").wait(FunctionName=name)
+    stack.start("poller")
+    assert [run["ran"] for run in until(lambda: runs(stack, name))] == ["new code"]
 
 
 def test_backlog_of_one_function_holds_up_no_other_of_its_partition() -> None:
@@ -226,17 +219,17 @@ def test_full_partition_refuses_and_keeps_what_it_has() -> None:
         assert sorted(run["ran"] for run in runs(stack, name)) == sorted(accepted)
 
 
-def test_metrics_and_command_tell_accepted_and_dropped(quick: PlatformStack) -> None:
-    name = quick.deploy(None, TELL)
-    sent = hearth("invoke", name, '{"id": "bad", "fail": true}', "--event", env=quick.environ())
+def test_metrics_and_command_tell_accepted_and_dropped(stack: PlatformStack) -> None:
+    name = stack.deploy(None, TELL)
+    sent = hearth("invoke", name, '{"id": "bad", "fail": true}', "--event", env=stack.environ())
     assert sent.returncode == 0, sent.stderr
-    (record,) = until(lambda: dropped(quick, name))
+    (record,) = until(lambda: dropped(stack, name))
     assert record["requestContext"]["requestId"] == sent.stdout.strip()
-    figures = metrics_of(quick)
+    figures = metrics_of(stack)
     arn = f"arn:aws:lambda:us-east-1:000000000000:function:{name}"
     assert f'hearth_events_dropped_total{{function="{arn}",reason="RetriesExhausted"}} 1.0' in figures
     assert "hearth_events_accepted_total" in figures
-    shown = hearth("events", name, env=quick.environ() | quick.servers.environ())
+    shown = hearth("events", name, env=stack.environ() | stack.servers.environ())
     assert shown.returncode == 0, shown.stderr
     assert "RetriesExhausted" in shown.stdout
 

@@ -87,22 +87,27 @@ def test_parcel_counts_its_own_tries() -> None:
 
 
 @pytest.mark.parametrize(
-    ("final", "tries", "age_s", "step"),
+    ("final", "refused", "away", "age_s", "step"),
     [
-        (False, 0, 0.0, Retry(1.0, counts=False)),
-        (False, 9, 1000.0, Retry(300.0, counts=False)),
-        (False, 9, MAX_DELIVERY_AGE_S, Drop(DropReason.DESTINATION_FAILED, "why")),
-        # what refuses is asked again, but not for long
-        (True, 1, 0.0, Retry(2.0, counts=False)),
-        (True, 2, 0.0, Drop(DropReason.DESTINATION_FAILED, "why")),
+        (False, 0, 0, 0.0, Retry(1.0, counts=False)),
+        (False, 0, 9, 1000.0, Retry(300.0, counts=False)),
+        (False, 0, 9, MAX_DELIVERY_AGE_S, Drop(DropReason.DESTINATION_FAILED, "why")),
+        # what refuses is asked again, but not for long, however long it was away before
+        (True, 0, 9, 0.0, Retry(1.0, counts=True)),
+        (True, 1, 9, 0.0, Retry(2.0, counts=True)),
+        (True, 2, 0, 0.0, Drop(DropReason.DESTINATION_FAILED, "why")),
     ],
 )
-def test_failed_delivery_is_tried_again_or_given_up(final: bool, tries: int, age_s: float, step: Retry | Drop) -> None:
-    assert after_failed_delivery(DeliveryKind.SUCCESS, "why", final=final, tries=tries, age_s=age_s) == step
+def test_failed_delivery_is_tried_again_or_given_up(
+    final: bool, refused: int, away: int, age_s: float, step: Retry | Drop
+) -> None:
+    parcel = replace(EVENT, delivery=Delivery(DeliveryKind.SUCCESS, "t", "Success"), runs=refused, setbacks=away)
+    assert after_failed_delivery(parcel, "why", final=final, age_s=age_s) == step
 
 
 def test_dead_letter_that_is_given_up_has_a_reason_of_its_own() -> None:
-    step = after_failed_delivery(DeliveryKind.DEAD_LETTER, "why", final=True, tries=2, age_s=0)
+    letter = replace(EVENT, delivery=Delivery(DeliveryKind.DEAD_LETTER, "t", "RetriesExhausted"), runs=2)
+    step = after_failed_delivery(letter, "why", final=True, age_s=0)
     assert step == Drop(DropReason.DEAD_LETTER_FAILED, "why")
 
 
