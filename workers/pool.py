@@ -145,6 +145,8 @@ class Pool:
         self._inits = asyncio.Semaphore(inits)
         self._stream_rate = stream_rate
         self.versions: dict[str, VersionPool] = {}
+        #: they have a slot, and their Init is not over
+        self._starting: set[Member] = set()
         self.counters = Counters()
         self.draining = False
         #: set while a request waits; the service's watch sleeps on it
@@ -170,7 +172,11 @@ class Pool:
     def held(self) -> list[HeldSlot]:
         """For the heartbeat."""
         now_s, epoch_ms = time.monotonic(), now_ms()
-        return [
+        starting = [
+            HeldSlot(member.sandbox.id, member.sandbox.version, 0, member.provisioned, ready=False)
+            for member in self._starting
+        ]
+        return starting + [
             HeldSlot(
                 member.sandbox.id,
                 one.version,
@@ -339,7 +345,7 @@ class Pool:
                 if member is not None:
                     granted = True
                     self.counters.cold_starts += 1
-                    await member.sandbox.initialize()
+                    await self._initialize(member)
         except (HearthError, OSError) as exc:
             log.exception("sandbox not started", extra={"action": "start_failed", "function": pool.version.arn})
             if pool.waiting:
@@ -374,6 +380,14 @@ class Pool:
             elif delivery in pool.waiting:
                 await self._without_slot(pool, delivery, slot)
         return None
+
+    async def _initialize(self, member: Member) -> None:
+        """Heartbeats keep its slot meanwhile."""
+        self._starting.add(member)
+        try:
+            await member.sandbox.initialize()
+        finally:
+            self._starting.discard(member)
 
     async def _without_slot(self, pool: VersionPool, delivery: Delivery, slot: Slot) -> None:
         match slot.verdict:
@@ -432,7 +446,7 @@ class Pool:
                     return InvocationResult(Outcome.THROTTLED, detail="coordination is not settled"), None
             member = Member(sandbox)
             try:
-                await sandbox.initialize()
+                await self._initialize(member)
                 if sandbox.reusable:
                     await self._services.provisioned_ready(pool.version, sandbox.id)
                     return InvocationResult(Outcome.OK), member

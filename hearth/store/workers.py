@@ -25,6 +25,8 @@ class HeldSlot:
     idle_since_ms: int
     #: it is kept initialised: in no pool of what runs on demand, and never in another's way
     provisioned: bool = False
+    #: its Init is over
+    ready: bool = True
 
 
 class Fleet(NamedTuple):
@@ -46,8 +48,9 @@ async def heartbeat(
     for one in held:
         version = one.version
         if one.provisioned:
-            for name in (keys.provisioned(version.key), keys.provisioned_ready(version.key)):
-                slots.setdefault(name, {})[one.sandbox_id] = expiry
+            slots.setdefault(keys.provisioned(version.key), {})[one.sandbox_id] = expiry
+            if one.ready:
+                slots.setdefault(keys.provisioned_ready(version.key), {})[one.sandbox_id] = expiry
             continue
         for name in (keys.account_slots(version.account, version.region), keys.function_slots(version.arn)):
             slots.setdefault(name, {})[one.sandbox_id] = expiry
