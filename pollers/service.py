@@ -28,7 +28,6 @@ from pollers.destinations import Destinations
 from pollers.event_dispatcher import EventDispatcher
 from pollers.partition import Partition
 from pollers.provisioning import Provisioner
-from pollers.sharing import partitions_of
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +81,7 @@ class Poller:
         # a gateway may have been started with more
         self._partitions = max(self._partitions, await events.partitions(self._stores.state))
         living = await leases.heartbeat(coordination, self.id)
-        wanted = partitions_of(self.id, living, self._partitions)
+        wanted = leases.share_of(self.id, living, self._partitions)
         for number in sorted(set(self._held) - wanted):
             self._let_go(tasks, number)
         numbers = sorted(wanted)

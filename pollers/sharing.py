@@ -1,15 +1,8 @@
-"""Who does what: partitions among pollers, and a partition's room among functions. Pure."""
+"""Who does what: a partition's room among functions. Pure."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
-
-
-def partitions_of(poller: str, living: Sequence[str], partitions: int) -> set[int]:
-    """The partitions that this poller is to hold. Every partition has one of the living pollers, evenly."""
-    ordered = sorted(set(living) | {poller})
-    return {number for number in range(partitions) if ordered[number % len(ordered)] == poller}
 
 
 class Place(enum.Enum):

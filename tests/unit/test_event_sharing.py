@@ -7,19 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hearth.model.event import partition_of
-from pollers.sharing import Place, partitions_of, place_of
+from hearth.store.leases import share_of
+from pollers.sharing import Place, place_of
 
 
 @given(pollers=st.sets(st.text(min_size=1), min_size=1, max_size=12), partitions=st.integers(1, 64))
 def test_every_partition_has_one_poller_and_each_about_as_many(pollers: set[str], partitions: int) -> None:
-    shares = {poller: partitions_of(poller, sorted(pollers), partitions) for poller in pollers}
+    shares = {poller: share_of(poller, sorted(pollers), partitions) for poller in pollers}
     assert sorted(number for share in shares.values() for number in share) == list(range(partitions))
     sizes = [len(share) for share in shares.values()]
     assert max(sizes) - min(sizes) <= 1
 
 
 def test_poller_that_is_not_on_the_list_yet_counts_itself() -> None:
-    assert partitions_of("b", ["a"], 4) == {1, 3}
+    assert share_of("b", ["a"], 4) == {1, 3}
 
 
 @pytest.mark.parametrize(
