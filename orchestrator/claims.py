@@ -21,7 +21,9 @@ from hearth.store.claims import KEPT_S, VOID, claimed_by, result_of
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 0.25
+#: pauses between two looks at a claim: the first, and then twice that up to the longest
+FIRST_LOOK_S = 0.1
+LONGEST_LOOK_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Claims:
 
     async def settle(self, task: str, attempt: int) -> Free | Finished | Lost:
         """What became of a task of which `attempt` may have been sent: waits until that is known."""
+        pause_s = FIRST_LOOK_S
         while True:
             try:
                 found = await self._look(task, attempt)
@@ -62,7 +65,8 @@ class Claims:
             elif found is not None:
                 return found
             else:
-                await asyncio.sleep(LOOK_EVERY_S)
+                await asyncio.sleep(pause_s)
+                pause_s = min(LONGEST_LOOK_S, 2 * pause_s)
 
     async def _look(self, task: str, attempt: int) -> Free | Finished | Lost | int | None:
         """An int: look at that attempt; None: look again later."""

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 #: executions kept in memory while they wait for others
 MAX_IDLE = 2000
+#: loaded together when a shard is taken over
+RESUMED_AT_ONCE = 64
 _RETRY_S = 0.5
 
 
@@ -120,8 +122,9 @@ class Shard:
         while True:
             try:
                 self.timers.look()
-                for arn in sorted({arn for arn, _ in await self.store.tasks(self.number)}):
-                    await self._of(arn).resume()
+                arns = sorted({arn for arn, _ in await self.store.tasks(self.number)})
+                for start in range(0, len(arns), RESUMED_AT_ONCE):
+                    await asyncio.gather(*(self._of(arn).resume() for arn in arns[start : start + RESUMED_AT_ONCE]))
                 return
             except Unavailable as exc:
                 log.warning("shard not resumed", extra={"action": "not_resumed", "shard": self.number, "why": str(exc)})
