@@ -40,14 +40,12 @@ _SOURCES = {
 
 @dataclass(frozen=True, slots=True)
 class ColdFigures:
-    """Request to response, ms, of `count` functions each."""
+    """Request to response of `count` functions each: shortest, median and longest, ms."""
 
     runtime: str
     count: int
-    cell_ms: float
-    cell_worst_ms: float
-    full_ms: float
-    full_worst_ms: float
+    cell_ms: tuple[float, float, float]
+    full_ms: tuple[float, float, float]
     errors: dict[str, int]
 
 
@@ -76,19 +74,21 @@ async def _measure_one(platform: Platform, family: str, package: bytes, handler:
             if number >= 0:
                 took_ms[full] += [one / 1e6 for one in load.latencies_ns]
             await platform.delete(name)
-    cell, full_start = took_ms[False] or [nan], took_ms[True] or [nan]
-    return ColdFigures(family, count, median(cell), max(cell), median(full_start), max(full_start), dict(errors))
+    cell, full_start = (
+        (min(times), median(times), max(times)) for times in (took_ms[False] or [nan], took_ms[True] or [nan])
+    )
+    return ColdFigures(family, count, cell, full_start, dict(errors))
 
 
 def table(figures: Sequence[ColdFigures]) -> str:
     """Markdown."""
     lines = [
-        "| cold request → response, ms | functions | stem cell: median | longest | full start: median | longest |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| cold request → response, ms: min – median – max | functions | stem cell | full start |",
+        "| --- | --- | --- | --- |",
     ]
     for one in figures:
-        numbers = (one.cell_ms, one.cell_worst_ms, one.full_ms, one.full_worst_ms)
-        lines.append(f"| {one.runtime} | {one.count} | {' | '.join(f'{number:.1f}' for number in numbers)} |")
+        cells = (f"{least:.1f} – **{middle:.1f}** – {most:.1f}" for least, middle, most in (one.cell_ms, one.full_ms))
+        lines.append(f"| {one.runtime} | {one.count} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
