@@ -11,7 +11,7 @@ from rich.table import Table
 
 from hearth.cli.console import fail, load_settings, out, print_json, talk
 from hearth.embedded import stackfile
-from hearth.model.runtime import SUBSTITUTES, Served, fleet_offer, language_of
+from hearth.model.runtime import SUBSTITUTES, Served, fleet_offer, language_of, limit_of
 from hearth.settings import Settings
 
 app = typer.Typer(help="Which runtimes functions can have here.")
@@ -118,5 +118,6 @@ def _print(offer: Mapping[str, Served], workers: int) -> None:
     table = Table("runtime", "runs on", *(["workers"] if workers else []), box=None, pad_edge=False)
     for one in offer.values():
         count = [f"{one.workers} of {workers}"] if workers else []
-        table.add_row(one.family, one.by if one.exact else f"{one.by} (the nearest)", *count)
+        shown = one.by if one.exact else f"{one.by} ({limit_of(one.family, one.by) or 'the nearest'})"
+        table.add_row(one.family, shown, *count)
     out.print(table)

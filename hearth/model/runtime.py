@@ -24,6 +24,8 @@ NEWER = (
 
 #: language -> the one that runs its functions where it is not installed at all
 SUBSTITUTES = {"dotnet": "mono"}
+#: what a substitute does not do
+_LIMITS = {"mono": "Mono, not .NET: only assemblies for .NET Framework or .NET Standard 2.0 run"}
 
 _NAME = re.compile(r"(?P<language>[a-z]+)(?P<version>\d+(?:\.\d+)?)(?:\.(?:x|al2|al2023))?")
 
@@ -70,7 +72,13 @@ def stand_ins(installed: Iterable[str]) -> dict[str, str]:
 
 def substitution(wanted: str, by: str) -> str:
     """What a function's owner is told, when it is created and in its log."""
-    return f"{wanted} is not installed here: the function runs on {by}."
+    limit = limit_of(wanted, by)
+    return f"{wanted} is not installed here: the function runs on {by}." + (f" {limit} there." if limit else "")
+
+
+def limit_of(wanted: str, by: str) -> str:
+    """What another language does not do in the place of the wanted one; empty if it is the same."""
+    return "" if language_of(wanted) == language_of(by) else _LIMITS.get(language_of(by), "")
 
 
 def fleet_offer(workers: Iterable[Mapping[str, str]]) -> dict[str, Served]:

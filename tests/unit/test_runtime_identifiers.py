@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hearth.model.runtime import CREATABLE, NEWER, fleet_offer, language_of, nearest, stand_ins
+from hearth.model.runtime import CREATABLE, NEWER, fleet_offer, language_of, nearest, stand_ins, substitution
 
 PYTHONS = ["python3.9", "python3.11", "python3.13"]
 
@@ -57,3 +57,12 @@ def test_the_fleets_offer_prefers_installed_ones_then_the_nearest() -> None:
 
 def test_a_worker_of_an_older_release_tells_no_stand_ins() -> None:
     assert list(fleet_offer([{"families": "python3.11"}, {}])) == ["python3.11"]
+
+
+def test_what_a_substitute_does_not_do_is_said() -> None:
+    assert substitution("python3.13", "python3.11") == (
+        "python3.13 is not installed here: the function runs on python3.11."
+    )
+    assert substitution("dotnet8", "mono6.8").endswith(
+        " runs on mono6.8. Mono, not .NET: only assemblies for .NET Framework or .NET Standard 2.0 run there."
+    )
