@@ -115,7 +115,7 @@ class Gateway:
         try:
             entry = entry_of(request)
             if entry is not None:
-                request.body = await read_body(receive)
+                request.body = await read_body(receive, doors.MAX_BODY_BYTES)
                 answer = await doors.answer(self._backends, entry, scope, request, request_id)
             else:
                 side = await self._side_door(request, receive)

@@ -15,8 +15,8 @@ class Disconnected(Exception):
     """The client went away before its request was whole."""
 
 
-async def read_body(receive: Receive) -> bytes:
-    """The whole body; of one that is too long only the beginning, one byte more than allowed."""
+async def read_body(receive: Receive, limit: int = MAX_REQUEST_BYTES) -> bytes:
+    """The whole body; of one that is longer than `limit` only the beginning, one byte more than allowed."""
     message = await receive()
     if message["type"] == "http.disconnect":
         raise Disconnected
@@ -30,7 +30,7 @@ async def read_body(receive: Receive) -> bytes:
             raise Disconnected
         part = message.get("body", b"")
         # Read on beyond the limit: a client that is still sending does not listen for the answer.
-        if size <= MAX_REQUEST_BYTES:
+        if size <= limit:
             parts.append(part)
             size += len(part)
-    return b"".join(parts)[: MAX_REQUEST_BYTES + 1]
+    return b"".join(parts)[: limit + 1]

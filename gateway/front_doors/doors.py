@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: more than any door takes is not read into memory
+MAX_BODY_BYTES = 10 * 2**20
+
 
 async def answer(
     backends: Backends | None, entry: Entry, scope: dict[str, Any], request: Request, request_id: str

@@ -20,8 +20,11 @@ from gateway.front_doors.outbound import Unreachable, open_pool
 KEYS_LIVE_S = 7200.0
 #: a token signed with a key that is not known may have its issuer asked again, this often
 ASK_AGAIN_S = 30.0
+#: an issuer that did not answer is left alone for this long: its requests must not queue up behind it
+LEFT_ALONE_S = 5.0
 FETCH_S = 5.0
 MAX_DOCUMENT_BYTES = 1 << 20
+_NO_ANSWER = "OIDC discovery endpoint communication error"
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512")
 
 
@@ -43,6 +46,7 @@ class IssuerKeys:
         self._fetch = fetch
         self._monotonic = monotonic
         self._known: dict[str, tuple[float, dict[str, jwt.PyJWK]]] = {}
+        self._failed: dict[str, float] = {}
         self._fetching: dict[str, asyncio.Lock] = {}
 
     async def find(self, issuer: str, key_id: str) -> jwt.PyJWK:
@@ -51,19 +55,29 @@ class IssuerKeys:
             fetched_at_s, known = self._known.get(issuer, (-KEYS_LIVE_S, {}))
             age_s = self._monotonic() - fetched_at_s
             if age_s >= KEYS_LIVE_S or (key_id not in known and age_s >= ASK_AGAIN_S):
-                known = await asyncio.to_thread(self._load, issuer)
-                self._known[issuer] = (self._monotonic(), known)
+                known = await self._asked(issuer)
         try:
             return known[key_id]
         except KeyError as exc:
             raise Unauthorized("unable to find a signing key that matches") from exc
+
+    async def _asked(self, issuer: str) -> dict[str, jwt.PyJWK]:
+        if self._monotonic() < self._failed.get(issuer, -LEFT_ALONE_S) + LEFT_ALONE_S:
+            raise Unauthorized(_NO_ANSWER)
+        try:
+            known = await asyncio.to_thread(self._load, issuer)
+        except Unauthorized:
+            self._failed[issuer] = self._monotonic()
+            raise
+        self._known[issuer] = (self._monotonic(), known)
+        return known
 
     def _load(self, issuer: str) -> dict[str, jwt.PyJWK]:
         try:
             found = self._fetch(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
             keys = self._fetch(found["jwks_uri"])["keys"]
         except (Unreachable, urllib3.exceptions.HTTPError, OSError, ValueError, KeyError, TypeError) as exc:
-            raise Unauthorized("OIDC discovery endpoint communication error") from exc
+            raise Unauthorized(_NO_ANSWER) from exc
         usable = {}
         for one in keys:
             try:

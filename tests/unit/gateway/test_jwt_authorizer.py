@@ -92,9 +92,21 @@ async def test_keys_are_kept_and_asked_for_again_when_one_is_unknown() -> None:
     assert len(asked) == 6
 
 
-async def test_an_issuer_that_does_not_answer_lets_nobody_in() -> None:
-    def fetch(url: str) -> dict[str, Any]:
-        raise OSError("away")
+async def test_an_issuer_that_does_not_answer_lets_nobody_in_and_is_left_alone_for_a_while() -> None:
+    asked: list[str] = []
+    now = [0.0]
 
-    with pytest.raises(Unauthorized):
-        await checked(a_token(), keys=IssuerKeys(fetch))
+    def fetch(url: str) -> dict[str, Any]:
+        asked.append(url)
+        if len(asked) < 3:
+            raise OSError("away")
+        return documents(url)
+
+    keys = IssuerKeys(fetch, monotonic=lambda: now[0])
+    for at_s, fetched in ((0.0, 1), (1.0, 1), (6.0, 2), (7.0, 2)):
+        now[0] = at_s
+        with pytest.raises(Unauthorized):
+            await checked(a_token(), keys=keys)
+        assert len(asked) == fetched
+    now[0] = 12.0
+    assert await checked(a_token(), keys=keys)
