@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import json
 import math
 import re
 from collections.abc import Callable
@@ -235,8 +236,11 @@ def _half_up(value: float) -> int:
 
 
 def compact(value: Json) -> str:
-    """JSON text without blanks; what is not UTF-8 (a lone surrogate) can't be written."""
-    return orjson.dumps(value).decode()
+    """JSON text without blanks."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # integers beyond 64 bits, nesting beyond its depth
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def _array(*values: Json) -> Json:

@@ -7,6 +7,8 @@ A definition without errors compiles (`hearth.asl.parse`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import orjson
 
 from hearth.asl.lint import diagnostics as say
@@ -14,6 +16,9 @@ from hearth.asl.lint.diagnostics import Diagnostic
 from hearth.asl.lint.states import Walk
 from hearth.asl.scope import Json
 from hearth.json_problem import find_problem, shown_source
+
+#: objects and arrays inside each other: what walks a definition recurses
+MAX_DEPTH = 200
 
 __all__ = ["Diagnostic", "lint", "lint_document", "lint_state"]
 
@@ -27,6 +32,8 @@ def lint(text: str, machine_type: str = "STANDARD") -> list[Diagnostic]:
 def lint_document(document: Json, machine_type: str = "STANDARD") -> list[Diagnostic]:
     if not isinstance(document, dict):
         return [Diagnostic(say.SCHEMA, say.NOT_AN_OBJECT)]
+    if _deeper_than(document, MAX_DEPTH):
+        return [Diagnostic(say.SCHEMA, say.TOO_DEEP, "/")]
     walk = Walk(express=machine_type == "EXPRESS")
     walk.machine(document)
     return walk.findings.found
@@ -39,6 +46,8 @@ def lint_state(text: str, name: str = "State") -> list[Diagnostic]:
         return problems
     if not isinstance(document, dict):
         return [Diagnostic(say.SCHEMA, say.NOT_AN_OBJECT)]
+    if _deeper_than(document, MAX_DEPTH):
+        return [Diagnostic(say.SCHEMA, say.TOO_DEEP, "/")]
     walk = Walk(express=False)
     walk.state(name, document, "")
     return walk.findings.found
@@ -55,3 +64,16 @@ def _document(text: str) -> tuple[Json, list[Diagnostic]]:
             return None, [Diagnostic(say.NOT_JSON, str(exc))]
         location = problem.location(shown_source(text))
         return None, [Diagnostic(say.NOT_JSON, f"{problem.text}\n at {location}", location)]
+
+
+def _deeper_than(document: Json, limit: int) -> bool:
+    level = [document]
+    for _ in range(limit):
+        level = [child for node in level for child in _children(node) if isinstance(child, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _children(node: Json) -> Iterable[Json]:
+    return node.values() if isinstance(node, dict) else node

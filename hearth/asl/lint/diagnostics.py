@@ -96,6 +96,7 @@ def bad_label(character: str) -> str:
 LABEL_EMPTY = "Label cannot be empty"
 LABEL_TOO_LONG = "Label cannot exceed 40 characters"
 NOT_AN_OBJECT = "Definition must be a valid JSON object"
+TOO_DEEP = "Definition is nested too deeply"
 EMPTY = "Value cannot be empty"
 NOT_A_TIMESTAMP = "String does not match RFC3339 timestamp"
 NOT_A_PATH = "Value is not a valid JSONPath"

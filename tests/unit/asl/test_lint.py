@@ -179,3 +179,8 @@ def test_what_is_probably_meant_otherwise_is_a_warning(state: dict[str, Any], co
         del document["States"]["S"]["End"]
         document["States"]["T"] = PASS
     assert [(one.severity, one.code, one.location) for one in lint_document(document)] == [("WARNING", code, location)]
+
+
+def test_what_nobody_could_walk_is_refused() -> None:
+    deep = '{"StartAt": "S", "States": {"S": {"Type": "Pass", "End": true, "Result": ' + "[" * 900 + "]" * 900 + "}}}"
+    assert [str(one) for one in lint(deep)] == ["SCHEMA_VALIDATION_FAILED: Definition is nested too deeply at /"]
