@@ -9,7 +9,7 @@ import dataclasses
 from typing import Any
 
 from gateway.call import Call
-from gateway.kinesis_api.found import change, in_use, invalid, stream_of
+from gateway.kinesis_api.found import change, in_use, invalid, not_found, stream_of
 from hearth.clock import now_ms
 from hearth.errors import ApiError
 from hearth.model.stream import ON_DEMAND, PROVISIONED, Shard, Stream, first_shards, shard_id
@@ -216,7 +216,12 @@ async def get_resource_policy(call: Call, given: dict[str, Any]) -> dict[str, An
 
 
 async def delete_resource_policy(call: Call, given: dict[str, Any]) -> dict[str, Any]:
-    await change(call, _by_resource(given), lambda stream: dataclasses.replace(stream, policy=""))
+    def without(stream: Stream) -> Stream:
+        if not stream.policy:
+            raise not_found(f"No resource policy found for resource {stream.arn}")
+        return dataclasses.replace(stream, policy="")
+
+    await change(call, _by_resource(given), without)
     return {}
 
 

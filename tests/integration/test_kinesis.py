@@ -239,6 +239,7 @@ def test_settings_of_a_stream_are_kept_and_shown(kinesis: Any, name: str) -> Non
     assert (described["RetentionPeriodHours"], described["EncryptionType"]) == (48, "KMS")
     assert kinesis.list_tags_for_stream(StreamName=name)["Tags"] == [{"Key": "a", "Value": "1"}]
     assert kinesis.get_resource_policy(ResourceARN=arn)["Policy"] == "{}"
+    assert refused(kinesis.delete_resource_policy, ResourceARN=arn)[0] == "ResourceNotFoundException"
     changed = kinesis.enable_enhanced_monitoring(StreamName=name, ShardLevelMetrics=["IncomingBytes"])
     assert (changed["CurrentShardLevelMetrics"], changed["DesiredShardLevelMetrics"]) == ([], ["IncomingBytes"])
     kinesis.update_stream_mode(StreamARN=arn, StreamModeDetails={"StreamMode": "ON_DEMAND"})
