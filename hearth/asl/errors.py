@@ -12,39 +12,14 @@ ALL = "States.ALL"
 TASK_FAILED = "States.TaskFailed"
 TIMEOUT = "States.Timeout"
 HEARTBEAT_TIMEOUT = "States.HeartbeatTimeout"
-PERMISSIONS = "States.Permissions"
 DATA_LIMIT_EXCEEDED = "States.DataLimitExceeded"
 RUNTIME = "States.Runtime"
 RESULT_PATH_MATCH_FAILURE = "States.ResultPathMatchFailure"
-PARAMETER_PATH_FAILURE = "States.ParameterPathFailure"
 INTRINSIC_FAILURE = "States.IntrinsicFailure"
-BRANCH_FAILED = "States.BranchFailed"
-NO_CHOICE_MATCHED = "States.NoChoiceMatched"
 EXCEED_TOLERATED_FAILURE_THRESHOLD = "States.ExceedToleratedFailureThreshold"
 ITEM_READER_FAILED = "States.ItemReaderFailed"
 RESULT_WRITER_FAILED = "States.ResultWriterFailed"
 QUERY_EVALUATION_ERROR = "States.QueryEvaluationError"
-
-RESERVED = frozenset(
-    {
-        ALL,
-        TASK_FAILED,
-        TIMEOUT,
-        HEARTBEAT_TIMEOUT,
-        PERMISSIONS,
-        DATA_LIMIT_EXCEEDED,
-        RUNTIME,
-        RESULT_PATH_MATCH_FAILURE,
-        PARAMETER_PATH_FAILURE,
-        INTRINSIC_FAILURE,
-        BRANCH_FAILED,
-        NO_CHOICE_MATCHED,
-        EXCEED_TOLERATED_FAILURE_THRESHOLD,
-        ITEM_READER_FAILED,
-        RESULT_WRITER_FAILED,
-        QUERY_EVALUATION_ERROR,
-    }
-)
 
 
 class StateError(Exception):
