@@ -25,13 +25,15 @@ from gateway.ids import new_request_id
 from gateway.not_served import error_answer
 from gateway.pass_through import Incoming
 from gateway.protocols.service import Service
-from gateway.receiving import MAX_REQUEST_BYTES, Disconnected, Receive, read_body
+from gateway.rate_limits import ApiRates
+from gateway.receiving import Disconnected, Receive, read_body
 from gateway.routes import Route, Router
 from gateway.sending import Send, send_answer
 from gateway.services import offers
 from hearth import links
 from hearth.aws_endpoints import RUN_HERE, AwsEndpoints
 from hearth.errors import ApiError, HearthError, RequestEntityTooLarge, Unavailable, ValidationFailed
+from hearth.limits import Limits
 from hearth.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -39,9 +41,9 @@ log = logging.getLogger(__name__)
 Scope = dict[str, Any]
 
 #: what an Invoke may carry before AWS refuses the request itself rather than its payload
-MAX_INVOKE_BYTES = 6_291_456 + 1_048_576
-INVOKE_LIMIT_BYTES = 6_291_456
+INVOKE_SLACK_BYTES = 1_048_576
 _CLOSE_S = 10.0
+_HEAD_TOO_LARGE = b'{"message":"Request line and headers are too large"}'
 _STARTING = "The platform is starting: it is not connected to its broker and stores yet."
 
 
@@ -50,8 +52,10 @@ class Gateway:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._router = Router(offers())
+        self._limits = Limits.of(settings)
+        self._router = Router(offers(self._limits))
         self._endpoints = AwsEndpoints(settings)
+        self._rates = ApiRates(settings.api_get_function_rate, settings.api_get_policy_rate, settings.api_control_rate)
         self._backends: Backends | None = None
         self._function_port = settings.function_listener
 
@@ -147,19 +151,21 @@ class Gateway:
         if request.path.startswith(links.CODE_PATH) and self._backends is not None:
             return await downloads.download(self._backends, request)
         if request.path.startswith(links.SEGMENTS_PATH) and not request.from_function and self._backends is not None:
-            request.body = await read_body(receive)
+            request.body = await read_body(receive, self._limits.request_bytes)
             return await segments.take_in(self._backends, request)
         return None
 
     async def _service(self, request: Request, request_id: str, receive: Receive) -> Answer:
         """One of AWS's services: run here, or somewhere else."""
+        if _head_bytes(request) > self._limits.head_bytes:
+            return Answer(431, _HEAD_TOO_LARGE, [(b"content-type", b"application/json"), (b"connection", b"close")])
         signed = signed_service(request)
         if signed is None and request.path == "/":  # who is meant stands in the form
-            request.body, request.body_read = await read_body(receive), True
+            request.body, request.body_read = await read_body(receive, self._limits.request_bytes), True
         if signed not in RUN_HERE and (service := self._elsewhere(signed, request)) is not None:
             return await self._pass(service, request, receive)
         if not request.body_read:
-            request.body = await read_body(receive)
+            request.body = await read_body(receive, self._limits.request_bytes)
         return await self._api(request, request_id)
 
     def _elsewhere(self, signed: str | None, request: Request) -> str | None:
@@ -216,10 +222,12 @@ class Gateway:
             raise Unavailable(_STARTING)
         if route is None:
             raise ApiError("UnknownOperationException", 404, f"Unknown operation: {request.method} {request.path}")
-        _check_size(request, route)  # before the signature: of a longer body only the beginning was kept
+        _check_size(request, route, self._limits)  # before the signature: of a longer body only the beginning was kept
         caller = backends.verifier.verify(request, service.signing_name)
         if route.operation is None:
             raise ApiError("UnknownOperationException", 404, f"{service.name}:{route.name} is not offered by Hearth.")
+        if service.name == "lambda":
+            self._rates.check(caller.account, caller.region, route.name)
         plan = route.plan
         given = plan.parse(request, path_values)
         plan.validate(given)
@@ -240,11 +248,15 @@ def _headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
-def _check_size(request: Request, route: Route) -> None:
-    limit, shown = MAX_REQUEST_BYTES, MAX_REQUEST_BYTES
+def _head_bytes(request: Request) -> int:
+    return len(request.path) + len(request.query) + sum(map(len, request.headers.values()))
+
+
+def _check_size(request: Request, route: Route, limits: Limits) -> None:
+    limit = shown = limits.request_bytes
     name = route.name
     if name == "Invoke":
-        limit, shown, name = MAX_INVOKE_BYTES, INVOKE_LIMIT_BYTES, "InvokeFunction"
+        limit, shown, name = limits.payload_bytes + INVOKE_SLACK_BYTES, limits.payload_bytes, "InvokeFunction"
     if len(request.body) > limit:
         raise RequestEntityTooLarge(f"Request must be smaller than {shown} bytes for the {name} operation")
 

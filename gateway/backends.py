@@ -33,6 +33,7 @@ from hearth.broker.workflows import WorkflowCalls
 from hearth.credentials import EnvironmentCipher, platform_secret
 from hearth.errors import Unavailable
 from hearth.invoker import Invoker
+from hearth.limits import Limits
 from hearth.logs.reader import LogReader
 from hearth.platform_clock import PlatformClock
 from hearth.settings import Settings
@@ -61,6 +62,7 @@ class Backends:
     """Shared by all calls of the process."""
 
     settings: Settings
+    limits: Limits
     secret: bytes
     stores: Stores
     broker: Broker
@@ -156,6 +158,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
             stack.push_async_callback(_stop, _owned(name, work))
         yield Backends(
             settings=settings,
+            limits=Limits.of(settings),
             secret=secret,
             stores=stores,
             broker=broker,

@@ -7,16 +7,13 @@ from typing import Any
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
-#: of any request: AWS's limit for CreateFunction, the largest of all operations here
-MAX_REQUEST_BYTES = 70_167_211
-
 
 class Disconnected(Exception):
     """The client went away before its request was whole."""
 
 
-async def read_body(receive: Receive, limit: int = MAX_REQUEST_BYTES) -> bytes:
-    """The whole body; of one that is longer than `limit` only the beginning, one byte more than allowed."""
+async def read_body(receive: Receive, most_bytes: int) -> bytes:
+    """The whole body; of one that is too long only the beginning, one byte more than allowed."""
     message = await receive()
     if message["type"] == "http.disconnect":
         raise Disconnected
@@ -30,7 +27,7 @@ async def read_body(receive: Receive, limit: int = MAX_REQUEST_BYTES) -> bytes:
             raise Disconnected
         part = message.get("body", b"")
         # Read on beyond the limit: a client that is still sending does not listen for the answer.
-        if size <= limit:
+        if size <= most_bytes:
             parts.append(part)
             size += len(part)
-    return b"".join(parts)[: limit + 1]
+    return b"".join(parts)[: most_bytes + 1]

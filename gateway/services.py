@@ -9,8 +9,8 @@ from gateway.apigateway_api.operations import OPERATIONS as REST_APIS
 from gateway.apigatewayv2_api.operations import OPERATIONS as HTTP_APIS
 from gateway.call import Operation
 from gateway.kinesis_api.operations import OPERATIONS as KINESIS
-from gateway.lambda_api import aliases as function_aliases
 from gateway.lambda_api import (
+    account,
     code_signing,
     concurrency,
     event_invoke_config,
@@ -25,6 +25,8 @@ from gateway.lambda_api import (
     url_configs,
     versions,
 )
+from gateway.lambda_api import aliases as function_aliases
+from gateway.lambda_api import tags as function_tags
 from gateway.logs_api import operations as logs
 from gateway.protocols.service import Service
 from gateway.states_api import (
@@ -39,6 +41,7 @@ from gateway.states_api import (
     test_state,
     validation,
 )
+from hearth.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Offer:
     operations: dict[str, Operation]
 
 
-def offers() -> list[Offer]:
+def offers(limits: Limits) -> list[Offer]:
     return [
         Offer(
             # Runtimes, modes: AWS words these enumerations otherwise (lambda_api.configuration, layers, url_configs).
@@ -62,10 +65,19 @@ def offers() -> list[Offer]:
                     "CompatibleRuntime",
                     "CompatibleArchitectures",
                 ),
+                # The model's limits are those of managed instances, which are wider.
+                maxima={
+                    "Timeout": limits.timeout_s,
+                    "MemorySize": limits.memory_mb,
+                    "EphemeralStorageSize": limits.ephemeral_mb,
+                    "ResourcePolicy": limits.policy_bytes,
+                },
             ),
             {
+                **account.OPERATIONS,
                 **concurrency.OPERATIONS,
                 **event_invoke_config.OPERATIONS,
+                **function_tags.OPERATIONS,
                 **permissions.OPERATIONS,
                 **recursion.OPERATIONS,
                 "AddLayerVersionPermission": layer_policies.add_layer_version_permission,

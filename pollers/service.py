@@ -57,7 +57,9 @@ class Poller:
             self._broker, partitions=self._partitions, max_bytes=self._settings.event_queue_bytes
         )
         await self._publisher.start()
-        destinations = Destinations(self._broker, self._publisher, FunctionTable(self._stores.state), self._aws)
+        destinations = Destinations(
+            self._broker, self._publisher, FunctionTable(self._stores.state), self._aws, self._settings.max_event_bytes
+        )
         self._dispatcher = EventDispatcher(self._settings, self._stores, invoker, destinations)
         provisioner = Provisioner(self._settings, self._stores, invoker, self.id)
         log.info("poller ready", extra={"action": "poller_ready", "poller": self.id})

@@ -17,6 +17,7 @@ from hearth import credentials, service
 from hearth.blobs import BlobStore
 from hearth.broker.connection import Broker
 from hearth.errors import InvalidRuntime
+from hearth.limits import Limits
 from hearth.log import configure
 from hearth.logs import LogWriter
 from hearth.model.function import FunctionVersion
@@ -85,7 +86,10 @@ async def work(settings: Settings, index: int, worker_id: str, stop: asyncio.Eve
     )
     egress = Egress(settings.egress)
     usual = [usual_kind(runtime, egress) for runtime in offered.values() if not runtime.stands_for]
-    cells = StemCells(supervisor, base=settings.stem_cells, first=[kind for kind in usual if kind is not None])
+    limits = Limits.of(settings)
+    cells = StemCells(
+        supervisor, base=settings.stem_cells, first=[kind for kind in usual if kind is not None], limits=limits
+    )
     shared = Services(
         logs=LogWriter(settings.blobs_dir, writer_id=worker_id, retention_days=settings.log_retention_days),
         bills=BillWriter(settings.blobs_dir, writer_id=worker_id),
@@ -95,6 +99,7 @@ async def work(settings: Settings, index: int, worker_id: str, stop: asyncio.Eve
         cpu=settings.cpu,
         egress=egress,
         cells=cells,
+        limits=limits,
     )
     gateway = GatewayLink(settings.remote_gateway, secret) if settings.remote_gateway else None
     blobs = BlobStore(settings.blobs_dir)

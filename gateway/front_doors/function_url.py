@@ -152,7 +152,13 @@ async def _streamed(
         raise TooManyRequests(reason)
     deadline = functions.deadline_of(backends, record, None)
     asked = functions.invocation(
-        record, target, event, deadline, request_id=request.request_id, trace_id=request.trace_id
+        record,
+        target,
+        event,
+        deadline,
+        request_id=request.request_id,
+        trace_id=request.trace_id,
+        most_bytes=backends.limits.payload_bytes,
     )
     opened = await OpenedStream.open(backends.invoker, asked, deadline)
     try:

@@ -19,7 +19,6 @@ from hearth.store.functions import Function, FunctionRecord
 if TYPE_CHECKING:
     from gateway.backends import Backends
 
-MAX_PAYLOAD_BYTES = 6_291_456
 SERVICE = "apigateway.amazonaws.com"
 _ACTIVE = "Active"
 
@@ -93,10 +92,11 @@ def invocation(
     *,
     request_id: str,
     trace_id: str,
+    most_bytes: int,
 ) -> Invocation:
     """Raises PayloadTooLarge."""
     payload = orjson.dumps(event)
-    if len(payload) > MAX_PAYLOAD_BYTES:
+    if len(payload) > most_bytes:
         raise PayloadTooLarge
     arn = record.version.arn
     return Invocation(
@@ -134,5 +134,6 @@ async def run(
     if reason := throttled(backends, function):
         return InvocationResult(Outcome.THROTTLED, detail=reason)
     deadline = deadline_of(backends, record, timeout_s)
-    asked = invocation(record, target, event, deadline, request_id=request_id, trace_id=trace_id)
+    most_bytes = backends.limits.payload_bytes
+    asked = invocation(record, target, event, deadline, request_id=request_id, trace_id=trace_id, most_bytes=most_bytes)
     return await backends.invoker.invoke(asked, deadline=deadline)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 
 from gateway.call import Call
-from gateway.lambda_api.code_package import MAX_UNZIPPED_BYTES
 from gateway.lambda_api.layer_access import check_usable
 from gateway.lambda_api.layers import layer_ref
 from hearth.arn import layer_arn
@@ -26,8 +25,8 @@ async def attach(call: Call, record: FunctionRecord, arns: list[str]) -> Functio
     _check_distinct(arns)
     layers = [await _layer(call, arn) for arn in arns]
     unzipped_bytes = sum(layer.unzipped_bytes for layer in layers)
-    if unzipped_bytes > MAX_UNZIPPED_BYTES:
-        raise InvalidParameterValue(f"Layers consume more than the available size of {MAX_UNZIPPED_BYTES} bytes")
+    if unzipped_bytes > (most := call.backends.limits.unzipped_bytes):
+        raise InvalidParameterValue(f"Layers consume more than the available size of {most} bytes")
     configuration = {name: value for name, value in record.configuration.items() if name != "Layers"}
     if layers:
         configuration["Layers"] = [
@@ -40,12 +39,12 @@ async def attach(call: Call, record: FunctionRecord, arns: list[str]) -> Functio
     )
 
 
-def check_total(record: FunctionRecord) -> None:
+def check_total(record: FunctionRecord, most_bytes: int) -> None:
     """Raises InvalidParameterValue if code and layers together are too much."""
     actual = record.unzipped_bytes + record.layers_unzipped_bytes
-    if record.layers_unzipped_bytes and actual > MAX_UNZIPPED_BYTES:
+    if record.layers_unzipped_bytes and actual > most_bytes:
         raise InvalidParameterValue(
-            f"Function code combined with layers exceeds the maximum allowed size of {MAX_UNZIPPED_BYTES} bytes. "
+            f"Function code combined with layers exceeds the maximum allowed size of {most_bytes} bytes. "
             f"The actual size is {actual} bytes."
         )
 

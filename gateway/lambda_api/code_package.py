@@ -12,9 +12,8 @@ import zipfile
 import zlib
 
 from hearth.errors import InvalidParameterValue, RequestEntityTooLarge
+from hearth.limits import AWS_LIMITS
 
-MAX_ZIPPED_BYTES = 52_428_800
-MAX_UNZIPPED_BYTES = 262_144_000
 #: of files and directories: as many as fit in 250 MB at one block each
 MAX_ENTRIES = 64_000
 _MAX_LINK_BYTES = 4096
@@ -22,7 +21,7 @@ _MAX_LINK_BYTES = 4096
 _BAD_ZIP = "Could not unzip uploaded file. Please check your file, then try to upload again."
 
 
-def check_package(data: bytes) -> int:
+def check_package(data: bytes, most_bytes: int = AWS_LIMITS.unzipped_bytes) -> int:
     """Bytes that it unpacks to.
 
     Raises InvalidParameterValue for what is no zip, unpacks to too much, or reaches outside its folder.
@@ -34,8 +33,8 @@ def check_package(data: bytes) -> int:
             entries = archive.infolist()
             # Declared sizes bound what zipfile ever yields, so a bomb can't hide behind small ones.
             unzipped_bytes = sum(entry.file_size for entry in entries)
-            if unzipped_bytes > MAX_UNZIPPED_BYTES:
-                raise InvalidParameterValue(f"Unzipped size must be smaller than {MAX_UNZIPPED_BYTES} bytes")
+            if unzipped_bytes > most_bytes:
+                raise InvalidParameterValue(f"Unzipped size must be smaller than {most_bytes} bytes")
             if not entries:
                 raise InvalidParameterValue("Uploaded file must be a non-empty zip")
             if len(entries) > MAX_ENTRIES or not all(_stays_inside(archive, entry) for entry in entries):
@@ -66,6 +65,6 @@ def _escapes(path: str) -> bool:
     return path.startswith("/") or posixpath.normpath(path).split("/")[0] == ".." or "\0" in path
 
 
-def check_zipped_size(data: bytes) -> None:
-    if len(data) > MAX_ZIPPED_BYTES:
-        raise RequestEntityTooLarge(f"Zipped size must be smaller than {MAX_ZIPPED_BYTES} bytes")
+def check_zipped_size(data: bytes, most_bytes: int = AWS_LIMITS.zipped_bytes) -> None:
+    if len(data) > most_bytes:
+        raise RequestEntityTooLarge(f"Zipped size must be smaller than {most_bytes} bytes")

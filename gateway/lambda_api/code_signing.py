@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import string
+from collections.abc import Callable
 from typing import Any
 
 from gateway.call import Call
@@ -34,6 +35,8 @@ async def create_code_signing_config(call: Call, given: dict[str, Any]) -> dict[
         "CodeSigningPolicies": {"UntrustedArtifactOnDeployment": "Warn"} | policies,
         "Description": given.get("Description", ""),
         "LastModified": timestamp(now_ms()),
+        # answered by ListTags only
+        "Tags": given.get("Tags") or {},
     }
     await call.backends.code_signing.put(account, region, config_id, members)
     return {"CodeSigningConfig": members}
@@ -109,6 +112,16 @@ async def check_known(call: Call, arn: str) -> None:
             "The code signing configuration cannot be found. Check that the provided configuration is not deleted: "
             f"{arn}.",
         )
+
+
+async def tags_of(call: Call, arn: str) -> dict[str, str]:
+    return (await _found(call, arn)).get("Tags", {})
+
+
+async def change_tags(call: Call, arn: str, change: Callable[[dict[str, str]], dict[str, str]]) -> None:
+    members = await _found(call, arn)
+    new = members | {"Tags": change(members.get("Tags", {}))}
+    await call.backends.code_signing.put(*_where(call), new["CodeSigningConfigId"], new)
 
 
 async def _found(call: Call, arn: str) -> dict[str, Any]:

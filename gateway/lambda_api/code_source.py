@@ -9,9 +9,10 @@ from typing import Any
 from urllib.parse import quote
 
 from gateway.call import Call
-from gateway.lambda_api.code_package import MAX_UNZIPPED_BYTES, check_package
+from gateway.lambda_api.account import check_storage
+from gateway.lambda_api.code_package import check_package
 from hearth import links
-from hearth.aws_clients import AwsCallFailed, AwsClients, AwsUnreachable, ServiceNotServed
+from hearth.aws_clients import AwsCallFailed, AwsUnreachable, ServiceNotServed
 from hearth.errors import InvalidParameterValue
 
 
@@ -27,9 +28,11 @@ class StoredPackage:
 async def store_code(call: Call, source: dict[str, Any]) -> StoredPackage:
     """The package that `source` holds (ZipFile) or names (S3Bucket, S3Key, S3ObjectVersion), checked and stored.
 
-    Raises InvalidParameterValue.
+    Raises InvalidParameterValue, CodeStorageExceededException.
     """
-    return await asyncio.to_thread(_store_code, call, source)
+    package = await asyncio.to_thread(_store_code, call, source)
+    await check_storage(call, package.zipped_bytes)
+    return package
 
 
 def code_link(call: Call, sha256: str) -> str:
@@ -47,28 +50,29 @@ def _store_code(call: Call, source: dict[str, Any]) -> StoredPackage:
     if "ZipFile" in source:
         data = source["ZipFile"]
     elif "S3Bucket" in source and "S3Key" in source:
-        data = _fetch_from_s3(call.backends.aws, call.caller.account, call.caller.region, source)
+        data = _fetch_from_s3(call, source)
     else:
         raise InvalidParameterValue("Please provide a source for function code.")
-    unzipped_bytes = check_package(data)
+    unzipped_bytes = check_package(data, call.backends.limits.unzipped_bytes)
     return StoredPackage(call.backends.blobs.put(data), len(data), unzipped_bytes)
 
 
-def _fetch_from_s3(clients: AwsClients, account: str, region: str, source: dict[str, Any]) -> bytes:
+def _fetch_from_s3(call: Call, source: dict[str, Any]) -> bytes:
     """The object named by S3Bucket, S3Key and S3ObjectVersion. Blocking. Raises InvalidParameterValue."""
     where = {"Bucket": source["S3Bucket"], "Key": source["S3Key"]}
     if source.get("S3ObjectVersion"):
         where["VersionId"] = source["S3ObjectVersion"]
     try:
-        data: bytes = clients.call_blocking("s3", "GetObject", account, region, "", where)["Body"]
+        clients, caller = call.backends.aws, call.caller
+        data: bytes = clients.call_blocking("s3", "GetObject", caller.account, caller.region, "", where)["Body"]
     except ServiceNotServed as exc:
         raise _s3_failed("NoSuchBucket", exc.message) from exc
     except AwsCallFailed as exc:
         raise _s3_failed(exc.code, exc.message) from exc
     except AwsUnreachable as exc:
         raise _s3_failed("ServiceUnavailable", exc.message) from exc
-    if len(data) > MAX_UNZIPPED_BYTES:
-        raise InvalidParameterValue(f"Unzipped size must be smaller than {MAX_UNZIPPED_BYTES} bytes")
+    if len(data) > (most := call.backends.limits.unzipped_bytes):
+        raise InvalidParameterValue(f"Unzipped size must be smaller than {most} bytes")
     return data
 
 

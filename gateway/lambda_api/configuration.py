@@ -20,14 +20,11 @@ from gateway.protocols.validate import detected, problem
 from hearth.arn import LATEST, function_arn
 from hearth.credentials import EnvironmentCipher
 from hearth.errors import InvalidParameterValue, ValidationFailed
+from hearth.limits import AWS_LIMITS, Limits
 from hearth.model.function import FunctionVersion
 from hearth.model.runtime import CREATABLE, NEWER
 from hearth.store.functions import FunctionRecord
 
-MAX_ENVIRONMENT_BYTES = 4096
-MAX_TIMEOUT_S = 900
-MAX_MEMORY_MB = 10_240
-MAX_LAYERS = 5
 #: a tag of ours: what a function reaches
 EGRESS_TAG = "hearth:egress"
 EGRESS = ("open", "platform", "off")
@@ -74,17 +71,17 @@ _KEPT = (
 _SNAP_START = {"java": (11,), "python": (3, 12), "dotnet": (8,)}
 
 
-def check(given: dict[str, Any]) -> None:
+def check(given: dict[str, Any], limits: Limits = AWS_LIMITS) -> None:
     """Everything about a create's or an update's members that needs no look at the store."""
     for name in _NOT_OFFERED:
         if given.get(name):
             raise InvalidParameterValue(f"{name} is not supported by Hearth.")
     if given.get("PackageType") == "Image" or given.get("ImageConfig"):
         raise InvalidParameterValue(_NO_IMAGES)
-    _check_maximum(given, "Timeout", MAX_TIMEOUT_S)
-    _check_maximum(given, "MemorySize", MAX_MEMORY_MB)
-    _check_environment((given.get("Environment") or {}).get("Variables") or {})
-    _check_layers(given.get("Layers") or [])
+    _check_maximum(given, "Timeout", limits.timeout_s)
+    _check_maximum(given, "MemorySize", limits.memory_mb)
+    _check_environment((given.get("Environment") or {}).get("Variables") or {}, limits.environment_bytes)
+    _check_layers(given.get("Layers") or [], limits.layers)
     if "Runtime" in given:
         _check_runtime(given["Runtime"])
 
@@ -237,7 +234,7 @@ def _check_maximum(given: dict[str, Any], member: str, maximum: int) -> None:
         raise ValidationFailed(detected([problem(given[member], path, rule)]))
 
 
-def _check_environment(variables: dict[str, str]) -> None:
+def _check_environment(variables: dict[str, str], most_bytes: int) -> None:
     if reserved := [name for name in variables if name in RESERVED_VARIABLES]:
         raise InvalidParameterValue(
             "Lambda was unable to configure your environment variables because the environment variables you have "
@@ -245,16 +242,20 @@ def _check_environment(variables: dict[str, str]) -> None:
             f"in this request: {', '.join(reserved)}"
         )
     measured = orjson.dumps(variables)
-    if len(measured) > MAX_ENVIRONMENT_BYTES:
+    if len(measured) > most_bytes:
         raise InvalidParameterValue(
             "Lambda was unable to configure your environment variables because the environment variables you have "
-            f"provided exceeded the 4KB limit. String measured: {measured.decode()}"
+            f"provided exceeded the {_in_kb(most_bytes)} limit. String measured: {measured.decode()}"
         )
 
 
-def _check_layers(layers: list[str]) -> None:
-    if len(layers) > MAX_LAYERS:
-        raise InvalidParameterValue(f"Cannot reference more than {MAX_LAYERS} layers.")
+def _in_kb(size: int) -> str:
+    return f"{size // 1024}KB" if size % 1024 == 0 else f"{size} bytes"
+
+
+def _check_layers(layers: list[str], most: int) -> None:
+    if len(layers) > most:
+        raise InvalidParameterValue(f"Cannot reference more than {most} layers.")
 
 
 def _check_runtime(runtime: str) -> None:

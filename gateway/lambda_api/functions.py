@@ -14,6 +14,7 @@ from gateway.lambda_api.code_source import StoredPackage, code_link, store_code
 from gateway.lambda_api.names import check_length, find, find_function, function_only, function_ref, not_found
 from gateway.lambda_api.paging import new_marker, read_marker
 from gateway.lambda_api.runtime_notice import warn_of_runtime
+from gateway.lambda_api.tags import checked as checked_tags
 from gateway.lambda_api.versions import new_revision
 from gateway.settling import UPDATE_AT_LEAST_S
 from hearth.arn import LATEST
@@ -28,10 +29,10 @@ PAGE = 50
 
 async def create_function(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     code = given["Code"]
-    check_zipped_size(code.get("ZipFile", b""))
+    check_zipped_size(code.get("ZipFile", b""), call.backends.limits.zipped_bytes)
     ref = function_ref(call, given)
     check_length(ref)
-    configuration.check(given)
+    configuration.check(given, call.backends.limits)
     if "Runtime" not in given or "Handler" not in given:
         raise InvalidParameterValue(
             "Runtime and Handler are mandatory parameters for functions created with deployment packages."
@@ -45,7 +46,7 @@ async def create_function(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     if signing := given.get("CodeSigningConfigArn"):
         await code_signing.check_known(call, signing)
         beside[Beside.CODE_SIGNING, ""] = signing.encode()
-    record = _with_code(bare, await store_code(call, code))
+    record = _with_code(call, bare, await store_code(call, code))
     published = None
     if given.get("Publish"):
         last = await backends.functions.last_number(caller.account, caller.region, ref.name)
@@ -77,13 +78,13 @@ async def get_function_configuration(call: Call, given: dict[str, Any]) -> dict[
 
 
 async def update_function_code(call: Call, given: dict[str, Any]) -> dict[str, Any]:
-    check_zipped_size(given.get("ZipFile", b""))
+    check_zipped_size(given.get("ZipFile", b""), call.backends.limits.zipped_bytes)
     old = await _changeable(call, given)
     if given.get("ImageUri"):
         raise InvalidParameterValue("Please don't provide ImageUri when updating a function with packageType Zip.")
     configuration.check({name: given[name] for name in ("PublishTo",) if name in given})
     versions.refuse_conflicts(old, given)
-    new = _with_code(old, await store_code(call, given))
+    new = _with_code(call, old, await store_code(call, given))
     if "Architectures" in given:
         new = dataclasses.replace(new, configuration=new.configuration | {"Architectures": given["Architectures"]})
     if given.get("DryRun"):
@@ -92,7 +93,7 @@ async def update_function_code(call: Call, given: dict[str, Any]) -> dict[str, A
 
 
 async def update_function_configuration(call: Call, given: dict[str, Any]) -> dict[str, Any]:
-    configuration.check(given)
+    configuration.check(given, call.backends.limits)
     old = await _changeable(call, given)
     versions.refuse_conflicts(old, given)
     if given.get("Runtime", old.version.runtime) != old.version.runtime:
@@ -137,7 +138,7 @@ async def list_functions(call: Call, given: dict[str, Any]) -> dict[str, Any]:
 
 def _bare(call: Call, name: str, given: dict[str, Any]) -> FunctionRecord:
     """A function to be made, without code and without what `_apply` gives it."""
-    tags, now = given.get("Tags") or {}, now_ms()
+    tags, now = checked_tags(given.get("Tags") or {}), now_ms()
     version = FunctionVersion(
         key=versions.new_key(),
         account=call.caller.account,
@@ -154,7 +155,7 @@ def _bare(call: Call, name: str, given: dict[str, Any]) -> FunctionRecord:
     return FunctionRecord(version, new_revision(), "Pending", "", now, now, 0, tags=tags)
 
 
-def _with_code(record: FunctionRecord, package: StoredPackage) -> FunctionRecord:
+def _with_code(call: Call, record: FunctionRecord, package: StoredPackage) -> FunctionRecord:
     """Raises InvalidParameterValue if code and layers together are too much."""
     record = dataclasses.replace(
         record,
@@ -162,7 +163,7 @@ def _with_code(record: FunctionRecord, package: StoredPackage) -> FunctionRecord
         code_bytes=package.zipped_bytes,
         unzipped_bytes=package.unzipped_bytes,
     )
-    check_total(record)
+    check_total(record, call.backends.limits.unzipped_bytes)
     return record
 
 
@@ -173,7 +174,7 @@ async def _apply(call: Call, record: FunctionRecord, given: dict[str, Any]) -> F
     record = configuration.apply(record, given, call.backends.cipher)
     if "Layers" in given:
         record = await attach(call, record, given["Layers"] or [])
-    check_total(record)
+    check_total(record, call.backends.limits.unzipped_bytes)
     return record
 
 

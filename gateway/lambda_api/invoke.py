@@ -31,11 +31,11 @@ from hearth.errors import (
 )
 from hearth.invoker import budget_s
 from hearth.json_problem import parser_text
-from hearth.model.event import MAX_EVENT_BYTES, Event
+from hearth.limits import Limits
+from hearth.model.event import Event
 from hearth.model.invocation import Invocation, InvocationResult, Outcome
 from hearth.store.functions import FunctionRecord
 
-MAX_PAYLOAD_BYTES = 6_291_456
 MAX_INVOKE_ARGS_BYTES = 262_144
 MAX_CLIENT_CONTEXT_BYTES = 3583
 
@@ -44,7 +44,7 @@ async def invoke(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     ref = function_ref(call, given)
     kind = given.get("InvocationType", "RequestResponse")
     record = await runnable(call, ref, kind)
-    payload = payload_of(given.get("Payload") or b"{}", kind)
+    payload = payload_of(given.get("Payload") or b"{}", kind, call.backends.limits)
     if kind == "DryRun":
         return {"StatusCode": 204}
     if kind == "Event":
@@ -121,7 +121,7 @@ async def invoke_async(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     """The old form of an Event invocation: less may be sent, and there is no qualifier."""
     ref = function_ref(call, given)
     await runnable(call, ref, "Event")
-    payload = payload_of(given.get("InvokeArgs") or b"{}", "Event", MAX_INVOKE_ARGS_BYTES)
+    payload = payload_of(given.get("InvokeArgs") or b"{}", "Event", call.backends.limits, MAX_INVOKE_ARGS_BYTES)
     await _event(call, ref, payload)
     return {"Status": 202}
 
@@ -152,10 +152,10 @@ def failure(result: InvocationResult) -> HearthError:
     return ServiceError(result.detail or "The platform lost the invocation; it may have run.")
 
 
-def payload_of(payload: bytes, kind: str, limit: int | None = None) -> bytes:
+def payload_of(payload: bytes, kind: str, limits: Limits, limit: int | None = None) -> bytes:
     """limit: bytes; None: that of the kind."""
     if limit is None:
-        limit = MAX_EVENT_BYTES if kind == "Event" else MAX_PAYLOAD_BYTES
+        limit = limits.event_bytes if kind == "Event" else limits.payload_bytes
     if len(payload) > limit:
         raise RequestEntityTooLarge(
             f"{len(payload)} byte payload is too large for the {kind} invocation type (limit {limit} bytes)"

@@ -25,7 +25,7 @@ REQUEST_RESPONSE = "RequestResponse"
 async def invoke_with_response_stream(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     ref = function_ref(call, given)
     record = await runnable(call, ref, REQUEST_RESPONSE)
-    payload = payload_of(given.get("Payload") or b"{}", REQUEST_RESPONSE)
+    payload = payload_of(given.get("Payload") or b"{}", REQUEST_RESPONSE, call.backends.limits)
     if given.get("InvocationType") == "DryRun":
         return {"StatusCode": 204}
     version, headers, trace_id = record.version, call.request.headers, call.trace_id

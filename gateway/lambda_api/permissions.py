@@ -29,7 +29,6 @@ from hearth.model.function import Alias
 from hearth.policies import statements
 from hearth.store.functions import Beside, Function, FunctionRecord, Put
 
-MAX_POLICY_BYTES = 20_480
 _ALIAS_NAME = re.compile(r"(?!^[0-9]+$)[a-zA-Z0-9-_]+")
 _SERVICE = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.(amazonaws\.com(\.cn)?|amazon\.com|aws\.internal)")
 _ARN = re.compile(r"arn:aws[a-zA-Z-]*:(iam|sts)::\d{12}:.+")
@@ -159,8 +158,8 @@ async def _store(call: Call, owner: _Owner, document: dict[str, Any] | None) -> 
     """
     functions, revision = call.backends.functions, new_revision()
     size = len(as_json(document)) if document else 0
-    if size > MAX_POLICY_BYTES:
-        text = f"The final policy size ({size}) is bigger than the limit ({MAX_POLICY_BYTES})."
+    if size > (most := call.backends.limits.policy_bytes):
+        text = f"The final policy size ({size}) is bigger than the limit ({most})."
         raise ApiError("PolicyLengthExceededException", 400, text)
     new = dataclasses.replace(owner.of, revision_id=revision)
     if isinstance(owner.of, FunctionRecord) and isinstance(new, FunctionRecord):

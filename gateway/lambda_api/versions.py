@@ -13,6 +13,7 @@ from typing import Any
 
 from gateway.call import Call
 from gateway.lambda_api import configuration
+from gateway.lambda_api.account import check_storage
 from gateway.lambda_api.names import find_function, function_ref, not_found
 from gateway.lambda_api.paging import page_of
 from hearth.arn import LATEST, FunctionRef
@@ -42,6 +43,7 @@ async def publish_version(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     last = await last_published(call, old)
     if last is not None and same(last, old, backends.cipher):
         return configuration.answer(last, backends.cipher, qualifier=last.number)
+    await check_storage(call, old.code_bytes)
     published = await next_of(call, old, description=given.get("Description"))
     # As on AWS, publishing gives $LATEST a new revision too.
     new = dataclasses.replace(old, revision_id=new_revision())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import botocore.loaders
-from botocore.model import OperationModel, ServiceModel
+from botocore.model import OperationModel, ServiceModel, Shape
 
 from gateway.http import Answer, Request
 from gateway.protocols.json_rpc import CborRpc, JsonRpc
@@ -56,10 +56,12 @@ class Service:
         name: str,
         *,
         unchecked: Collection[str] = (),
+        maxima: Mapping[str, int] | None = None,
         validation_code: str = "ValidationException",
         protocol: str | None = None,
     ) -> None:
-        """unchecked: members that the operations check themselves. validation_code: the error of bad input.
+        """unchecked: members that the operations check themselves. maxima: shape -> greatest value or length, in place
+        of the model's. validation_code: the error of bad input.
 
         protocol: another than the model's, which the service speaks too.
         """
@@ -71,13 +73,18 @@ class Service:
         self.codec = _CODECS[self.protocol](self.model)
         self.validation_code = validation_code
         self._unchecked = frozenset(unchecked)
+        self._maxima = dict(maxima or {})
         self.plan = functools.cache(self._plan)
+
+    def maximum(self, shape: Shape) -> int | None:
+        """A shape's greatest value or length, as it is checked here; None if it has none."""
+        return self._maxima.get(shape.name, shape.metadata.get("max"))
 
     def _plan(self, operation: str, labels: tuple[str, ...] = ()) -> Plan:
         model = self.model.operation_model(operation)
         return Plan(
             operation,
             self.codec.parser(model, labels),
-            compile_validator(model, skip=self._unchecked),
+            compile_validator(model, skip=self._unchecked, maxima=self._maxima),
             self.codec.serialiser(model),
         )

@@ -8,7 +8,7 @@ Source: answers recorded from AWS.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
@@ -21,15 +21,18 @@ Rule = tuple[Callable[[Any], bool], str]
 _NOT_NULL = "Member must not be null"
 
 
-def compile_validator(operation: OperationModel, *, skip: Collection[str] = ()) -> Callable[[dict], None]:
+def compile_validator(
+    operation: OperationModel, *, skip: Collection[str] = (), maxima: Mapping[str, int] | None = None
+) -> Callable[[dict], None]:
     """A function that raises ValidationFailed with every problem of an operation's input.
 
+    maxima: shape -> greatest value or length, in place of the model's.
     skip: top-level members whose values the operation checks itself, because AWS words those otherwise.
     """
     shape = operation.input_shape
     if shape is None:
         return lambda value: None
-    check = _Compiler().structure(shape, skip)
+    check = _Compiler(maxima or {}).structure(shape, skip)
     if check is None:
         return lambda value: None
 
@@ -67,7 +70,8 @@ def as_text(value: Any) -> str:
 
 
 class _Compiler:
-    def __init__(self) -> None:
+    def __init__(self, maxima: Mapping[str, int]) -> None:
+        self._maxima = maxima
         self._cache: dict[str, Check | None] = {}
 
     def of(self, shape: Shape) -> Check | None:
@@ -110,7 +114,7 @@ class _Compiler:
     def _make(self, shape: Shape) -> Check | None:
         if isinstance(shape, StructureShape):
             return None if getattr(shape, "is_document_type", False) else self.structure(shape)
-        own = _simple(_rules(shape))
+        own = _simple(_rules(shape, self._maxima))
         if isinstance(shape, ListShape):
             return _both(own, self._items(shape))
         if isinstance(shape, MapShape):
@@ -130,10 +134,12 @@ class _Compiler:
             return each
         # Recorded from AWS: items that may be empty (subnets, security groups) have no rule about null.
         null_rule = shape.member.metadata.get("min") != 0
-        return _every(_rules(shape.member), lambda value: value, "Member must satisfy constraint", null_rule=null_rule)
+        rules = _rules(shape.member, self._maxima)
+        return _every(rules, lambda value: value, "Member must satisfy constraint", null_rule=null_rule)
 
     def _entries(self, shape: MapShape) -> Check | None:
-        keys = _every(_rules(shape.key), lambda value: list(value), "Map keys must satisfy constraint", null_rule=False)
+        rules = _rules(shape.key, self._maxima)
+        keys = _every(rules, lambda value: list(value), "Map keys must satisfy constraint", null_rule=False)
         if isinstance(shape.value, (StructureShape, ListShape, MapShape)):
             inner = self.of(shape.value)
             if inner is None:
@@ -144,14 +150,16 @@ class _Compiler:
                     inner(item, f"{path}.{key}.member", problems)
 
             return _both(keys, each)
-        values = _every(_rules(shape.value), lambda value: value.values(), "Map value must satisfy constraint")
+        values = _every(
+            _rules(shape.value, self._maxima), lambda value: value.values(), "Map value must satisfy constraint"
+        )
         return _both(keys, values)
 
 
-def _rules(shape: Shape) -> list[Rule]:
+def _rules(shape: Shape, maxima: Mapping[str, int]) -> list[Rule]:
     """The constraints of one shape itself, in the order in which AWS names them."""
     rules: list[Rule] = []
-    low, high = shape.metadata.get("min"), shape.metadata.get("max")
+    low, high = shape.metadata.get("min"), maxima.get(shape.name, shape.metadata.get("max"))
     if shape.type_name in ("integer", "long", "float", "double"):
         if high is not None:
             rules.append((lambda value: value <= high, f"Member must have value less than or equal to {high}"))

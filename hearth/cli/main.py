@@ -18,6 +18,7 @@ from hearth.cli import (
     function,
     identities,
     layers,
+    limits,
     platform,
     routes,
     runtimes,
@@ -52,7 +53,7 @@ def main(
 _COMMANDS: dict[str, list[Callable[..., None]]] = {
     "The platform": [
         *(platform.up, platform.down, platform.status, worker.worker, worker.workers),
-        *(doctor.doctor, config.config, platform.env),
+        *(doctor.doctor, config.config, limits.limits, platform.env),
     ],
     "Functions": [function.deploy, function.invoke, function.logs, bill.bill, events.events, function.delete],
 }

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from hearth.arn import LATEST, function_arn
 from hearth.model.invocation import InvocationResult, Outcome
 
-MAX_EVENT_BYTES = 1_048_576
 #: of the last error that travels with the event; it is a header, and headers must fit into one frame
 MAX_CARRIED_BYTES = 16_384
 

@@ -28,10 +28,14 @@ SEND_S = 10.0
 class Destinations:
     """All kinds behind one method."""
 
-    def __init__(self, broker: Broker, publisher: EventPublisher, functions: FunctionTable, aws: AwsClients) -> None:
+    def __init__(
+        self, broker: Broker, publisher: EventPublisher, functions: FunctionTable, aws: AwsClients, most_bytes: int
+    ) -> None:
+        """most_bytes: of an event that a function gets."""
         self._publisher = publisher
         self._functions = functions
         self._aws = aws
+        self._most_bytes = most_bytes
         self._exchanges = ExchangePublisher(broker)
 
     async def send(self, parcel: Event) -> None:
@@ -46,7 +50,7 @@ class Destinations:
         try:
             match destination.kind:
                 case DestinationKind.FUNCTION:
-                    await invoke_function(self._publisher, self._functions, destination, parcel)
+                    await invoke_function(self._publisher, self._functions, destination, parcel, self._most_bytes)
                 case DestinationKind.EXCHANGE:
                     await self._exchanges.publish(destination, parcel)
                 case _:

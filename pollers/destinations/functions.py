@@ -7,16 +7,19 @@ import uuid
 from hearth.broker.event_messages import EventPublisher
 from hearth.clock import now_ms
 from hearth.model.destination import Destination
-from hearth.model.event import MAX_EVENT_BYTES, Event
+from hearth.model.event import Event
 from hearth.store.functions import FunctionTable
 from pollers.destinations.failures import NotDelivered
 
 
 async def invoke_function(
-    publisher: EventPublisher, functions: FunctionTable, destination: Destination, parcel: Event
+    publisher: EventPublisher, functions: FunctionTable, destination: Destination, parcel: Event, most_bytes: int
 ) -> None:
-    """Returns when the broker has stored the event. Raises NotDelivered, Unavailable, TooManyRequests."""
-    if len(parcel.payload) > MAX_EVENT_BYTES:
+    """Returns when the broker has stored the event. most_bytes: of an event.
+
+    Raises NotDelivered, Unavailable, TooManyRequests.
+    """
+    if len(parcel.payload) > most_bytes:
         raise NotDelivered(f"{len(parcel.payload)} bytes are more than an event may have", final=True)
     place = destination.account, destination.region, destination.resource
     if await functions.get(*place) is None:

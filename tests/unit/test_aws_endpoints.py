@@ -4,6 +4,7 @@ import pytest
 
 from gateway.services import offers
 from hearth.aws_endpoints import RUN_HERE, AwsEndpoints, canonical, unserved
+from hearth.limits import Limits
 from hearth.settings import Settings
 
 
@@ -12,7 +13,7 @@ def endpoints(**settings: str) -> AwsEndpoints:
 
 
 def test_table_of_own_services_is_what_the_gateway_offers() -> None:
-    assert {offer.service.signing_name for offer in offers()} == RUN_HERE
+    assert {offer.service.signing_name for offer in offers(Limits())} == RUN_HERE
 
 
 @pytest.mark.parametrize(

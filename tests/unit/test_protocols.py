@@ -17,9 +17,10 @@ from gateway.protocols.shapes import Serialization
 from gateway.routes import Router
 from gateway.services import Offer, offers
 from hearth.errors import ApiError, HearthError, ResourceNotFound, TooManyRequests, ValidationFailed
+from hearth.limits import Limits
 
-ROUTER = Router(offers())
-SERVICES = {offer.service.name: offer.service for offer in offers() if offer.service.protocol != "cbor"}
+ROUTER = Router(offers(Limits()))
+SERVICES = {offer.service.name: offer.service for offer in offers(Limits()) if offer.service.protocol != "cbor"}
 
 
 def service(name: str) -> Service:
@@ -123,7 +124,7 @@ def test_later_services_need_only_their_models_name(name: str) -> None:
         "PutItem": {"TableName": "t", "Item": {"a": {"M": {"b": {"L": [{"B": b"\xff"}, {"NULL": True}]}}}}},
         "GetRecords": {"ShardIterator": "i"},
     }[operation]
-    router = Router([*offers(), Offer(of, {})])
+    router = Router([*offers(Limits()), Offer(of, {})])
     request = sent(of, operation, members)
 
     route, _, found = router.find(request)

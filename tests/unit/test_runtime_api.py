@@ -11,7 +11,6 @@ import pytest
 from hearth.model.invocation import Invocation
 from workers.sandbox.runtime_api import Answer, Ending, InitError, RuntimeApi
 from workers.sandbox.runtime_api.connection import RuntimeConnection
-from workers.sandbox.runtime_api.replies import PAYLOAD_LIMIT_BYTES
 
 ID = "7f3a6d0e-0000-4000-8000-000000000001"
 NEXT = b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -259,7 +258,7 @@ async def test_the_cause_for_xray_is_not_the_callers(running: tuple[Runtime, asy
     assert answer.result() == Answer(b'{"errorType":"E"}', "application/json", "Runtime.Unknown")
 
 
-@pytest.mark.parametrize(("size", "code"), [(PAYLOAD_LIMIT_BYTES, 202), (PAYLOAD_LIMIT_BYTES + 1, 413)])
+@pytest.mark.parametrize(("size", "code"), [(6_291_556, 202), (6_291_557, 413)])
 async def test_the_response_limit_is_exact(
     running: tuple[Runtime, asyncio.Future[Answer | Ending]], size: int, code: int
 ) -> None:

@@ -82,7 +82,7 @@ async def run_init(sandbox: Sandbox, phase: Phase, limit_s: float) -> Failure | 
 
 
 async def _start(sandbox: Sandbox, phase: Phase, limit_s: float) -> Failure | None:
-    api = sandbox.api = RuntimeApi(sandbox)
+    api = sandbox.api = RuntimeApi(sandbox, sandbox.services.limits)
     external = external_names(sandbox.layers_dir)
     api.extensions = Extensions(external, ended=lambda: api.ended is not None)
     api.telemetry = sandbox.telemetry = Telemetry(sandbox.connect)
@@ -180,6 +180,8 @@ def spec_of(sandbox: Sandbox, *, with_extensions: bool = False) -> SandboxSpec:
         memory_mb=version.memory_mb,
         ephemeral_mb=version.ephemeral_mb,
         cpu_weight=version.memory_mb,
+        pids_max=sandbox.services.limits.processes,
+        open_files=sandbox.services.limits.open_files,
         egress=Egress(version.egress) if version.egress else sandbox.services.egress,
     )
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hearth.clock import now_ms
+from hearth.limits import AWS_LIMITS, Limits
 from hearth.logs import LogWriter
 from hearth.model.function import FunctionVersion
 from hearth.model.invocation import Invocation, InvocationResult
@@ -65,6 +66,7 @@ class Services:
     cpu: Literal["weight", "quota"] = "weight"
     egress: Egress = Egress.PLATFORM
     cells: StemCells | None = None
+    limits: Limits = AWS_LIMITS
     now_ms: Callable[[], int] = now_ms
 
 

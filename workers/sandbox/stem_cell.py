@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from hearth.clock import Deadline
+from hearth.limits import Limits
 from workers.sandbox.supervisor import Egress, Mount, SandboxProcess, SandboxSpec, SpawnFailed, Supervisor
 
 #: A cell boots when nothing else is to be done, with next to no share of the processors.
@@ -35,7 +36,7 @@ class CellKind:
     ephemeral_mb: int
     egress: Egress
 
-    def spec(self) -> SandboxSpec:
+    def spec(self, limits: Limits) -> SandboxSpec:
         return SandboxSpec(
             sandbox_id=f"cell-{uuid.uuid4().hex}",
             command=self.command,
@@ -45,6 +46,8 @@ class CellKind:
             memory_mb=self.memory_mb,
             ephemeral_mb=self.ephemeral_mb,
             cpu_weight=_BOOT_WEIGHT,
+            pids_max=limits.processes,
+            open_files=limits.open_files,
             egress=self.egress,
         )
 
@@ -74,9 +77,9 @@ class StemCell:
         self._call.answer(b"".join(f"{name}={value}\0".encode() for name, value in environment.items()))
 
 
-async def boot(supervisor: Supervisor, kind: CellKind) -> StemCell:
+async def boot(supervisor: Supervisor, kind: CellKind, limits: Limits) -> StemCell:
     """Raises SpawnFailed, and leaves nothing behind then or when it is cancelled."""
-    process = await supervisor.spawn(kind.spec())
+    process = await supervisor.spawn(kind.spec(limits))
     try:
         async with Deadline.after(_BOOT_S).scope():
             return StemCell(process, await _first_call(process))

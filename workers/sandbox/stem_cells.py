@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hearth.errors import HearthError
+from hearth.limits import AWS_LIMITS, Limits
 from workers.sandbox.cell_demand import KINDS, Demand, host_is_short
 from workers.sandbox.stem_cell import CellKind, StemCell, boot
 from workers.sandbox.supervisor import Supervisor
@@ -30,9 +31,12 @@ _PERIOD_S = 5.0
 class StemCells:
     """Its `keep` runs for the life of the worker; `close` afterwards."""
 
-    def __init__(self, supervisor: Supervisor, *, base: int, first: Iterable[CellKind] = ()) -> None:
+    def __init__(
+        self, supervisor: Supervisor, *, base: int, first: Iterable[CellKind] = (), limits: Limits = AWS_LIMITS
+    ) -> None:
         """base: how many of a kind in use are kept ready; 0: none. first: one each of these at once."""
         self._supervisor = supervisor
+        self._limits = limits
         self._base = base if supervisor.mode.namespaces else 0
         self._demand: dict[CellKind, Demand] = {kind: Demand(first=True) for kind in first}
         self._ready: dict[CellKind, deque[StemCell]] = {}
@@ -97,7 +101,7 @@ class StemCells:
             return False
         demand = self._demand[missing]
         try:
-            cell = await boot(self._supervisor, missing)
+            cell = await boot(self._supervisor, missing, self._limits)
         except HearthError as exc:
             demand.failed(time.monotonic())
             fields = {"action": "cell_failed", "command": " ".join(missing.command), "reason": str(exc)}

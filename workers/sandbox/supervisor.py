@@ -238,6 +238,7 @@ class Supervisor:
             "id": spec.sandbox_id,
             "tasks": [str(file) for file in parts.cgroup.tasks_files],
             "unified": str(parts.cgroup.unified) if parts.cgroup.unified else None,
+            "open_files": spec.open_files,
         }
         request |= self._isolated(spec) if self.mode.namespaces else self._plain(spec, process)
         client = await self._running_client()

@@ -9,7 +9,6 @@ import zipfile
 
 import pytest
 
-from gateway.lambda_api import code_package
 from gateway.lambda_api.code_package import check_package, check_zipped_size
 from hearth.errors import InvalidParameterValue, RequestEntityTooLarge
 
@@ -67,12 +66,10 @@ def test_devices_and_pipes_are_refused(kind: int) -> None:
     assert refusal(package(("x", b""), mode=kind | 0o666)) == BAD
 
 
-def test_what_unpacks_to_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(code_package, "MAX_UNZIPPED_BYTES", 10_000)
-
-    assert (
-        refusal(package(("a", b"\0" * 6000), ("b", b"\0" * 6000))) == "Unzipped size must be smaller than 10000 bytes"
-    )
+def test_what_unpacks_to_too_much_is_refused() -> None:
+    check_package(package(("a", b"\0" * 6000), ("b", b"\0" * 4000)), 10_000)
+    with pytest.raises(InvalidParameterValue, match="Unzipped size must be smaller than 10000 bytes"):
+        check_package(package(("a", b"\0" * 6000), ("b", b"\0" * 4001)), 10_000)
 
 
 def test_entry_that_lies_about_its_size_is_refused() -> None:
@@ -104,9 +101,8 @@ def test_encrypted_entry_is_refused() -> None:
     assert refusal(bytes(data)) == BAD
 
 
-def test_package_over_fifty_megabytes_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(code_package, "MAX_ZIPPED_BYTES", 10)
-    check_zipped_size(b"x" * 10)
+def test_package_over_its_limit_is_too_large() -> None:
+    check_zipped_size(b"x" * 10, 10)
     with pytest.raises(RequestEntityTooLarge) as caught:
-        check_zipped_size(b"x" * 11)
+        check_zipped_size(b"x" * 11, 10)
     assert caught.value.message == "Zipped size must be smaller than 10 bytes"

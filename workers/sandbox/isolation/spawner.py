@@ -32,7 +32,6 @@ from workers.sandbox.isolation.staging import TMP, Staging
 from workers.sandbox.isolation.uplink import Uplink
 
 MESSAGE_BYTES = 1 << 20
-_OPEN_FILES = 1024  # as on AWS
 _QUIET_S = 0.02  # after so long without a request the stocks are filled up
 _FIRST_UID, _UIDS_PER_WORKER, _WORKERS = 20_000, 1000, 40
 
@@ -195,7 +194,7 @@ class Spawner:
                     os.write(file, b"0")
                 _standard_streams(output_write)
                 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-                resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
+                resource.setrlimit(resource.RLIMIT_NOFILE, (message["open_files"],) * 2)
                 if parts is None:
                     plain = message["command"], message["environment"], message["directory"]
                     reaper.run(*plain, temporary_dir=message["temporary_dir"], info_fd=info_write)

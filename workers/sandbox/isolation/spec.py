@@ -93,6 +93,7 @@ class SandboxSpec:
     cpu_cores: float | None = None
     cpu_weight: int = 128
     pids_max: int = 1024
+    open_files: int = 1024
     egress: Egress = Egress.PLATFORM
 
     @property

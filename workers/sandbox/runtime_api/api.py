@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hearth.errors import InvariantViolated
+from hearth.limits import AWS_LIMITS, Limits
 from hearth.model.invocation import Invocation
 from workers.sandbox.extensions.registry import Extensions
 from workers.sandbox.runtime_api import replies
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from workers.sandbox.init_process import InitProcess
     from workers.sandbox.runtime_api.connection import RuntimeConnection
     from workers.sandbox.telemetry import Telemetry
+
+#: AWS's sandbox accepts so much more than the limit that it names
+PAYLOAD_SLACK_BYTES = 100
 
 
 class Answer(NamedTuple):
@@ -89,7 +93,8 @@ class RuntimeApi:
     before it is served.
     """
 
-    def __init__(self, events: RuntimeEvents) -> None:
+    def __init__(self, events: RuntimeEvents, limits: Limits = AWS_LIMITS) -> None:
+        self.limits = limits
         self._loop = asyncio.get_running_loop()
         self._events = events
         self.state = RuntimeState.STARTED
@@ -115,6 +120,11 @@ class RuntimeApi:
         self.restored = False
         #: monotonic time at which the last answer came
         self.answered_s = 0.0
+
+    @property
+    def most_payload_bytes(self) -> int:
+        """Of a response that is not streamed."""
+        return self.limits.payload_bytes + PAYLOAD_SLACK_BYTES
 
     # --- for the lifecycle ----------------------------------------------------------------------------------
     def offer(self, invocation: Invocation, sink: Sink | None = None) -> asyncio.Future[Answer | Ending]:

@@ -94,7 +94,7 @@ class RuntimeConnection(asyncio.Protocol):
             return
         limit = _HEAD_LIMIT_BYTES if self._in_head else _REQUEST_LIMIT_BYTES
         if self._request is not None and self._received > limit and not self._request.live:
-            self._refuse(replies.TOO_LARGE)
+            self._refuse(replies.too_large(self._api.most_payload_bytes))
 
     def eof_received(self) -> None:
         if self._request is not None:
@@ -145,7 +145,7 @@ class RuntimeConnection(asyncio.Protocol):
                 self._transport.pause_reading()
             return
         self._body_bytes += len(body)
-        if self._body_bytes > replies.PAYLOAD_LIMIT_BYTES:
+        if self._body_bytes > self._api.most_payload_bytes:
             request.oversized = True
             request.chunks.clear()
         else:

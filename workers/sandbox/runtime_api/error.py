@@ -9,7 +9,7 @@ import orjson
 from workers.sandbox.runtime_api import error_type, replies
 from workers.sandbox.runtime_api.api import Answer, RuntimeApi
 from workers.sandbox.runtime_api.request import CONTENT_TYPE, ERROR_TYPE, Request
-from workers.sandbox.runtime_api.response import TOO_LARGE
+from workers.sandbox.runtime_api.response import too_large
 from workers.sandbox.runtime_api.states import RuntimeState
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ def handle(api: RuntimeApi, connection: RuntimeConnection, request: Request) -> 
     elif api.state is not RuntimeState.RUNNING:
         connection.send(replies.refused_transition(api.state, RuntimeState.INVOCATION_ERROR))
     elif request.oversized:
-        connection.send(replies.TOO_LARGE)
-        api.answer(TOO_LARGE)
+        connection.send(replies.too_large(api.most_payload_bytes))
+        api.answer(too_large(api.most_payload_bytes))
     else:
         connection.send(replies.ACCEPTED)
         body, content_type = request.body, request.text(CONTENT_TYPE, "application/json")

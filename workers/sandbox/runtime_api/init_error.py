@@ -19,7 +19,7 @@ def handle(api: RuntimeApi, connection: RuntimeConnection, request: Request) -> 
     if api.state is not RuntimeState.STARTED:
         connection.send(replies.refused_transition(api.state, RuntimeState.INIT_ERROR))
     elif request.oversized:
-        connection.send(replies.TOO_LARGE)
+        connection.send(replies.too_large(api.most_payload_bytes))
     else:
         connection.send(replies.ACCEPTED)
         body = request.body

@@ -8,9 +8,6 @@ import orjson
 
 from workers.sandbox.runtime_api.states import RuntimeState
 
-#: 6 MiB + 100: what AWS's sandbox accepts as a response
-PAYLOAD_LIMIT_BYTES = 6_291_556
-
 
 def _reply(status: str, body: bytes, content_type: str = "application/json") -> bytes:
     head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -38,11 +35,14 @@ BAD_REQUEST = _reply("400 Bad Request", b"400 Bad Request", "text/plain; charset
 INVALID_REQUEST_ID = fault("400 Bad Request", "Invalid request ID", "InvalidRequestID")
 INVALID_RESPONSE_MODE = fault("400 Bad Request", "Invalid function response mode", "InvalidFunctionResponseMode")
 TRUNCATED = fault("400 Bad Request", "HTTP request detected as truncated", "TruncatedHTTPRequest")
-TOO_LARGE = fault(
-    "413 Request Entity Too Large",
-    f"Exceeded maximum allowed payload size ({PAYLOAD_LIMIT_BYTES} bytes).",
-    "RequestEntityTooLarge",
-)
+
+
+def too_large(most_bytes: int) -> bytes:
+    return fault(
+        "413 Request Entity Too Large",
+        f"Exceeded maximum allowed payload size ({most_bytes} bytes).",
+        "RequestEntityTooLarge",
+    )
 
 
 def refused_transition(now: RuntimeState, wanted: RuntimeState) -> bytes:

@@ -22,18 +22,6 @@ if TYPE_CHECKING:
     from workers.sandbox.runtime_api.connection import RuntimeConnection
 
 _STREAMING = b"streaming"
-#: AWS's default since July 2025
-STREAM_LIMIT_BYTES = 200 << 20
-TOO_LARGE = Answer(
-    orjson.dumps(
-        {
-            "errorMessage": "Response payload size exceeded maximum allowed payload size "
-            f"({replies.PAYLOAD_LIMIT_BYTES} bytes).",
-            "errorType": "Function.ResponseSizeTooLarge",
-        }
-    ),
-    error_type="Function.ResponseSizeTooLarge",
-)
 
 
 def handle(api: RuntimeApi, connection: RuntimeConnection, request: Request) -> None:
@@ -49,8 +37,8 @@ def handle(api: RuntimeApi, connection: RuntimeConnection, request: Request) -> 
         connection.send(replies.INVALID_RESPONSE_MODE)
         api.answer(_failed(request, "Runtime.InvalidResponseModeHeader", "Invalid function response mode"))
     elif request.oversized:
-        connection.send(replies.TOO_LARGE)
-        api.answer(TOO_LARGE)
+        connection.send(replies.too_large(api.most_payload_bytes))
+        api.answer(too_large(api.most_payload_bytes))
     else:
         connection.send(replies.ACCEPTED)
         if mode and ERROR_TYPE in request.headers:
@@ -70,7 +58,7 @@ def begin_stream(api: RuntimeApi, request: Request) -> None:
 def pass_on(api: RuntimeApi, request: Request, data: bytes, on_room: Callable[[], None]) -> bool:
     """False: the caller can't take more; `on_room` is called when it can."""
     request.streamed += len(data)
-    if request.streamed > STREAM_LIMIT_BYTES:
+    if request.streamed > api.limits.streamed_bytes:
         request.oversized = True
     if request.oversized or api.sink is None or request.request_id != api.request_id:
         return True
@@ -87,6 +75,12 @@ def truncated(api: RuntimeApi, request: Request) -> None:
     ours = request.request_id == api.request_id and api.state is expected
     if ours and request.headers.get(RESPONSE_MODE) == _STREAMING:
         api.cut_short(_failed(request, "Runtime.TruncatedResponse", "Response was truncated"))
+
+
+def too_large(most_bytes: int) -> Answer:
+    message = f"Response payload size exceeded maximum allowed payload size ({most_bytes} bytes)."
+    kind = "Function.ResponseSizeTooLarge"
+    return Answer(orjson.dumps({"errorMessage": message, "errorType": kind}), error_type=kind)
 
 
 def _content_type(request: Request) -> str:

@@ -25,7 +25,7 @@ def handle_error(api: RuntimeApi, connection: RuntimeConnection, request: Reques
     if api.state is not RuntimeState.RESTORING:
         connection.send(replies.refused_transition(api.state, RuntimeState.RESTORE_ERROR))
     elif request.oversized:
-        connection.send(replies.TOO_LARGE)
+        connection.send(replies.too_large(api.most_payload_bytes))
     else:
         connection.send(replies.ACCEPTED)
         body = request.body
