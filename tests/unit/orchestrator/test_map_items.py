@@ -36,7 +36,7 @@ GIVEN = {"InputType": "CSV", "CSVHeaderLocation": "GIVEN"}
         (b'{"a":{"b":[5]}}', {"InputType": "JSON", "ItemsPointer": "/a/b"}, [5]),
         (b'{"a":{"k":1}}', {"InputType": "JSON", "ItemsPointer": "/a"}, [{"Key": "k", "Value": 1}]),
         (b'{"a":1}\n\n[2]\n', {"InputType": "JSONL"}, [{"a": 1}, [2]]),
-        (gzip.compress(b"[7]"), {"InputType": "JSON"}, [7]),
+        (gzip.compress(b"[7]", mtime=0), {"InputType": "JSON"}, [7]),
     ],
 )
 def test_items_of_files(data: bytes, config: dict[str, Any], items: list[Any]) -> None:
