@@ -22,6 +22,8 @@ from workers.sandbox.isolation.cgroups import hierarchies
 
 _ROOT = Path(__file__).resolve().parents[2]
 _USER = 1234
+#: of a scenario; long for the sake of emulated machines (tests/vm)
+_ANSWER_S = 600
 _CAP_SYS_ADMIN = 21
 #: A container's root may be root in name only; then this user is tried as it is.
 _IS_ROOT = os.geteuid() == 0 and bool(
@@ -149,7 +151,7 @@ def _start(identity: Identity, request: pytest.FixtureRequest, scenario: str, wa
 
 def _answer(identity: Identity, request: pytest.FixtureRequest, scenario: str, want: str = "auto") -> dict[str, Any]:
     with _start(identity, request, scenario, want) as process:
-        output, errors = process.communicate(timeout=120)
+        output, errors = process.communicate(timeout=_ANSWER_S)
     assert process.returncode == 0, errors
     answer = json.loads(output)
     answer["warned"] = "not fully isolated" in errors

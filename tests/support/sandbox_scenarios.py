@@ -158,7 +158,7 @@ async def limits(supervisor: Supervisor, code: Path) -> Answer:
     answers["bomb"] = int((await run(supervisor, a_spec("bomb", code, bomb, pids_max=30)))[1])
     if supervisor.level != "process":  # there /tmp is the host's
         answers["fill"] = (await run(supervisor, a_spec("fill", code, fill, ephemeral_mb=8)))[1].split()
-    for _, parent in supervisor._tree._parents.values():
+    for parent in {parent for _, parent in supervisor._tree._parents.values()}:
         parent.rmdir()  # as a cleaner of empty groups might
     process = await supervisor.spawn(a_spec("spin", code, spin, cpu_cores=0.2))
     async with asyncio.timeout(20):

@@ -68,7 +68,6 @@ class Cgroup:
             case (2, directory):
                 write(directory / "memory.max", size)
                 write_if_there(directory / "memory.swap.max", "0")
-                write_if_there(directory / "memory.oom.group", "1")
         match self._at.get("cpu"):
             case (1, directory):
                 write(directory / "cpu.shares", str(max(2, limits.cpu_weight)))

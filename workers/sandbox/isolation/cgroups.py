@@ -102,6 +102,12 @@ class CgroupTree:
         return cls(parents, missing)
 
     def make(self, sandbox_id: str, limits: Limits) -> Cgroup:
+        """Raises OSError."""
+        for version, parent in set(self._parents.values()):
+            # An operator, or a cleaner of empty groups, may have removed it; a new one hands nothing down by itself.
+            if version == 2 and not parent.is_dir():
+                parent.mkdir(parents=True)
+                _hand_down(parent, [name for name, at in self._parents.items() if at == (2, parent)])
         at = {name: (version, parent / sandbox_id) for name, (version, parent) in self._parents.items()}
         return Cgroup(at, limits)
 
@@ -160,13 +166,19 @@ def _v2_parent(group: Path, worker_pid: int, controllers: Iterable[str]) -> Path
                 write(leaf / "cgroup.procs", pid)
     else:
         raise OSError(errno.EBUSY, "processes keep appearing in it")
-    write(home / "cgroup.subtree_control", enable)
     parent = _make_parent(home, worker_pid)
-    write(parent / "cgroup.subtree_control", enable)
+    _hand_down(parent, controllers)
     if "cpu" in controllers:
         for directory in (home, parent):
             write(directory / "cpu.weight", str(v2_weight(_SANDBOXES_WEIGHT)))
     return parent
+
+
+def _hand_down(parent: Path, controllers: Iterable[str]) -> None:
+    """To the groups of sandboxes below it, through the one above it."""
+    enable = " ".join(f"+{controller}" for controller in controllers)
+    for directory in (parent.parent, parent):
+        write(directory / "cgroup.subtree_control", enable)
 
 
 def _make_parent(home: Path, worker_pid: int) -> Path:
