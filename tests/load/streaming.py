@@ -30,14 +30,16 @@ from tests.support.servers import PrivateServers
 from tests.support.stack import PlatformStack
 from tests.support.web import open_to_all
 
-#: writes as many MB as the query says, in pieces of 64 KB, at the caller's pace
+#: writes as many MB as the query says, at the caller's pace: a small piece, then pieces of 64 KB
 SOURCE = """
 exports.handler = awslambda.streamifyResponse(async (event, stream) => {
   stream.setContentType("application/octet-stream");
-  const wanted = Number(event.mb ?? event.queryStringParameters?.mb ?? 0) << 20, block = Buffer.alloc(65536, "x");
-  stream.write("first");
-  for (let sent = 0; sent < wanted; sent += block.length) {
-    if (!stream.write(block)) await new Promise((resolve) => stream.once("drain", resolve));
+  const first = "first", block = Buffer.alloc(65536, "x");
+  stream.write(first);
+  let left = (Number(event.queryStringParameters?.mb ?? 0) << 20) - first.length;
+  for (; left > 0; left -= block.length) {
+    const piece = left < block.length ? block.subarray(0, left) : block;
+    if (!stream.write(piece)) await new Promise((resolve) => stream.once("drain", resolve));
   }
   stream.end();
 });
