@@ -178,7 +178,7 @@ def main() -> int:
         "200 MB, s": round(streamed.seconds, 2),
         "memory grown, MB": {kind: round(size / MB, 1) for kind, size in streamed.grown.items()},
         "machine": machine(),
-        "commit": commit(),
+        "commit": commit(places.ROOT),
     }
     print(json.dumps(figures, indent=2, default=str))
     return 0
