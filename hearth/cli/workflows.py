@@ -201,27 +201,39 @@ def replay(
 
 @app.command()
 def graph(
-    source: Annotated[str, typer.Argument(metavar="FILE|MACHINE", help="A definition's file, or a machine's name.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|MACHINE|EXECUTION", help="A definition's file, a machine's name, or an execution's ARN."
+        ),
+    ],
     svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a picture instead.")] = None,
 ) -> None:
-    """Draw a state machine, in the terminal or as SVG.
+    """Draw a state machine, in the terminal or as SVG; of an execution, with how far each state has come.
 
     Example: hearth workflows graph order.asl.json --svg order.svg
     """
     from hearth.asl.graph.model import graph_of
+    from hearth.asl.graph.progress import progress
     from hearth.asl.graph.svg import draw_svg
     from hearth.asl.graph.text import draw_text
 
+    statuses: dict[str, str] = {}
     if Path(source).is_file():
         document = orjson.loads(_definition(Path(source), "STANDARD"))
     else:
         with _client() as client:
-            document = orjson.loads(client.find(source)["definition"])
+            if ":execution:" in source:
+                found = client.definition_of(source)
+                statuses = progress(client.history(source))
+            else:
+                found = client.find(source)
+        document = orjson.loads(found["definition"])
     drawn = graph_of(document)
     if svg is not None:
-        svg.write_text(draw_svg(drawn))
+        svg.write_text(draw_svg(drawn, statuses))
         return talk.print(f"written: {svg}", markup=False)
-    return out.print(draw_text(drawn), markup=False)
+    return out.print(draw_text(drawn, statuses), markup=False)
 
 
 def _definition(file: Path, kind: str) -> str:

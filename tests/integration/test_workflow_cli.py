@@ -50,6 +50,7 @@ def test_definition_is_deployed_started_looked_at_and_played_again(stack: Platfo
     assert run(stack, "graph", str(file), "--svg", str(drawn)).returncode == 0
     assert drawn.read_text().startswith("<svg")
     assert "Greet" in run(stack, "graph", name).stdout
+    assert "✔ Greet" in run(stack, "graph", listed["executionArn"]).stdout
 
 
 def test_broken_definition_is_told_with_line_and_column(stack: PlatformStack, tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from hearth.asl.graph.layout import Drawing, lay_out
 from hearth.asl.graph.model import condition_text, graph_of
+from hearth.asl.graph.progress import progress
 from hearth.asl.graph.svg import draw_svg
 from hearth.asl.graph.text import draw_text
-from tests.support.simulated_execution import a_document
+from tests.support.simulated_execution import a_document, simulate
 
 from .test_histories import FAIL, INVOKE, PASS, a_map
 from .test_properties import Machines
@@ -94,6 +95,14 @@ def test_states_of_random_machines_lie_apart_and_lines_go_down(seed: int) -> Non
     for line in drawing.lines:
         heights = [y for _, y in line.points]
         assert line.back or heights == sorted(heights)
+
+
+def test_states_of_an_execution_tell_how_far_they_came() -> None:
+    states = {"A": PASS, "M": a_map({"X": PASS, "Y": FAIL}), "Z": PASS}
+    played = simulate(states, [1, 2])
+    events = [event.to_api() for event in played.events if event.id]
+    assert progress(events) == {"A": "SUCCEEDED", "M": "FAILED", "X": "SUCCEEDED", "Y": "FAILED"}
+    assert progress(events[:4]) == {"A": "SUCCEEDED", "M": "RUNNING"}
 
 
 def test_svg_stands_alone_and_shows_statuses() -> None:
