@@ -24,7 +24,15 @@ from hearth.asl.errors import StateError
 from orchestrator.core import redrive, signals
 from orchestrator.core.effects import Decision, ExecutionEnded
 from orchestrator.core.failure import Failure, end_failed, fail, fail_by, give_up_work
-from orchestrator.core.run import EVENTS_PER_DECISION, WHOLE, HistoryFull, Run, retry_timer, wait_timer
+from orchestrator.core.run import (
+    CHARACTERS_PER_DECISION,
+    EVENTS_PER_DECISION,
+    WHOLE,
+    HistoryFull,
+    Run,
+    retry_timer,
+    wait_timer,
+)
 from orchestrator.core.signals import Signal
 from orchestrator.core.state import ExecutionState, Frame, Identity, Phase
 from orchestrator.core.states import choice, map_, map_run, parallel, pass_, succeed, task, wait
@@ -131,7 +139,7 @@ def _run_on(run: Run, steps: list[_Step]) -> Decision:
             if frame.phase is step.phase and state.frames.get(frame.id) is frame:
                 _attempt(run, frame, states[frame.state], step.act)
         while ready:
-            if len(events) >= EVENTS_PER_DECISION:
+            if len(events) >= EVENTS_PER_DECISION or run.weight > CHARACTERS_PER_DECISION:
                 run.decision.unfinished = True
                 break
             frame = state.frames[ready[0]]

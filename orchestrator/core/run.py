@@ -23,6 +23,8 @@ from orchestrator.core.state import UNPARSED, ExecutionState, Frame, Phase
 
 #: events after which a decision is cut, so that an endless loop of states can't hold the shell up
 EVENTS_PER_DECISION = 1000
+#: or after it has handed on so many characters of data, since a decision is committed whole
+CHARACTERS_PER_DECISION = 2_000_000
 
 #: AWS's mark that data are shown whole; shared, never changed
 WHOLE = {"truncated": False}
@@ -57,6 +59,7 @@ class Run:
         "random",
         "started",
         "state",
+        "weight",
     )
 
     def __init__(
@@ -68,6 +71,8 @@ class Run:
         self.random = random
         self.missing = missing
         self.decision = Decision()
+        #: characters of the data that states were entered with
+        self.weight = 0
         #: frames whose task's Started event is due once everything has been scheduled
         self.started: list[Frame] = []
         self._timers: dict[str, int | None] = {}
@@ -214,6 +219,7 @@ class Run:
 
     def enter(self, frame: Frame, state: State, facts: dict[str, Any] | None = None) -> int:
         """Emit the state's Entered event. Returns its id."""
+        self.weight += len(frame.text)
         details = {"name": state.name, "input": frame.text, "inputDetails": WHOLE}
         return self.emit(state.type + "StateEntered", frame, frame.last_id, details, facts)
 

@@ -210,6 +210,14 @@ def test_deleted_activity_is_told_before_anything_is_scheduled() -> None:
     )
 
 
+def test_decision_that_carries_much_data_is_cut_sooner() -> None:
+    played = Simulation(a_definition({f"S{number}": PASS for number in range(30)}))
+    played.begin("x" * 200_000)
+    assert 20 < len(played.events) < 30
+    played.go_on()
+    assert played.state.status == "SUCCEEDED"
+
+
 def test_endless_loop_of_an_express_execution_is_cut_into_decisions() -> None:
     states = {"A": PASS, "B": {"Type": "Choice", "Choices": [{"Variable": "$", "IsPresent": True, "Next": "A"}]}}
     from tests.support.simulated_execution import an_identity
