@@ -118,6 +118,7 @@ def _reopen(commit: Commit, child: Execution, now_ms: int) -> None:
     commit.add("HINCRBY", key, "redrives", 1)
     commit.add("HDEL", key, "stopped", "error", "cause", "output")
     commit.add("ZREM", keys.WORKFLOWS_CLOSED, child.arn)
+    commit.add("ZREM", keys.WORKFLOWS_UNARCHIVED, child.arn)
     for owner in child.lists:
         for status in (Status.FAILED, Status.TIMED_OUT, Status.ABORTED):
             commit.add("ZREM", keys.executions(owner, status), child.arn)
