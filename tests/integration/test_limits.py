@@ -9,12 +9,12 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.support import places
 from tests.support.servers import PrivateServers
 from tests.support.stack import PlatformStack
 
@@ -63,11 +63,13 @@ def handler(event, context):
 
 
 @pytest.fixture(scope="module")
-def limited(servers: PrivateServers, data_dir: Path) -> Iterator[PlatformStack]:
-    data = data_dir / "limited"
-    data.mkdir()
-    (data / "runtimes").symlink_to(data_dir / "runtimes")
-    with PlatformStack(data, servers, account="000000000007", **LIMITS) as running:
+def limited(servers: PrivateServers) -> Iterator[PlatformStack]:
+    """With servers of its own: through shared ones its functions would reach the session's workers."""
+    with (
+        places.data_folder() as data,
+        PrivateServers(data) as own,
+        PlatformStack(data, own, account="000000000007", **LIMITS) as running,
+    ):
         yield running
 
 
