@@ -208,6 +208,8 @@ def _record(run: Run, signal: Signal) -> _Step | None:
         case signals.Continue():
             return None
     if state.closed:
+        if isinstance(signal, signals.ChildEnded):
+            map_run.ended_late(run, signal)
         return None
     match signal:
         case signals.StopRequested():

@@ -1,4 +1,4 @@
-"""Distributed Maps with boto3 against the whole platform: children, counts, results in S3."""
+"""Distributed Maps with boto3 against the whole platform: children, counts, results in S3, redrive."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from tests.support.companion import CompanionServer
+from tests.support.functions import zip_of
 from tests.support.stack import PlatformStack
 
 ROLE = "arn:aws:iam::000000000000:role/test"
 PICKY = "def handler(event, context):\n    if event == 2:\n        raise ValueError(event)\n    return event * 10\n"
+PATIENT = "def handler(event, context):\n    return event * 100\n"
 
 
 @pytest.fixture
@@ -50,6 +52,43 @@ def ended(states: Any, arn: str) -> dict[str, Any]:
         assert time.monotonic() < until, states.get_execution_history(executionArn=arn)["events"]
         time.sleep(0.02)
     return dict(found)
+
+
+def test_children_that_failed_are_repeated_by_a_redrive_and_no_others(stack: PlatformStack, states: Any) -> None:
+    function = stack.deploy(None, PICKY)
+    arn = started(states, function, [1, 2, 3])
+    found = ended(states, arn)
+    assert (found["status"], found["error"]) == ("FAILED", "States.ExceedToleratedFailureThreshold")
+    lambda_ = stack.client("lambda")
+    lambda_.update_function_code(FunctionName=function, ZipFile=zip_of(PATIENT))
+    lambda_.get_waiter("function_updated_v2").wait(FunctionName=function)
+    (run,) = states.list_map_runs(executionArn=arn)["mapRuns"]
+    assert states.describe_map_run(mapRunArn=run["mapRunArn"])["status"] == "FAILED"
+
+    def settled() -> dict[str, str]:
+        listed = states.list_executions(mapRunArn=run["mapRunArn"])["executions"]
+        return {one["executionArn"]: one["status"] for one in listed}
+
+    until = time.monotonic() + 30
+    while "RUNNING" in settled().values() and time.monotonic() < until:
+        time.sleep(0.05)  # siblings that the failure found running are being stopped
+    before = settled()
+    states.redrive_execution(executionArn=arn)
+    found = ended(states, arn)
+    outputs = json.loads(found["output"])
+    assert outputs[1] == 200
+    # what had succeeded keeps its result; a sibling that was stopped has run again
+    kept = [output for output, item in zip(outputs, (1, 2, 3), strict=True) if output == item * 10]
+    assert len(kept) == list(before.values()).count("SUCCEEDED")
+    after = states.list_executions(mapRunArn=run["mapRunArn"])["executions"]
+    assert {one["executionArn"] for one in after} >= set(before)
+    redriven = {one["executionArn"]: one.get("redriveCount", 0) for one in after}
+    for child, status in before.items():
+        assert redriven[child] == (0 if status == "SUCCEEDED" else 1)
+    described = states.describe_map_run(mapRunArn=run["mapRunArn"])
+    assert (described["status"], described["redriveCount"]) == ("SUCCEEDED", 1)
+    types = [event["type"] for event in states.get_execution_history(executionArn=arn)["events"]]
+    assert types.count("MapRunRedriven") == 1
 
 
 def test_results_are_written_to_s3(stack: PlatformStack, states: Any) -> None:

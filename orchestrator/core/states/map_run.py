@@ -81,6 +81,20 @@ def child_ended(run: Run, frame: Frame, state: MapState, signal: ChildEnded) -> 
         _go_on(run, frame, state)
 
 
+def ended_late(run: Run, signal: ChildEnded) -> None:
+    """A child has succeeded after its run had failed: a redrive is not to repeat it."""
+    for frame in run.state.frames.values():
+        container = frame.container
+        if container is None or container.run_id != signal.task_id or signal.index in container.results:
+            continue
+        if signal.status == "SUCCEEDED":
+            state = run.definition.state(frame.state)
+            assert isinstance(state, MapState)
+            output = "null" if _writes(state) else signal.output or "null"
+            run.note(CHILD_ENDED, frame, {"index": signal.index, "output": output, "failed": 0})
+        return
+
+
 def redrive(run: Run, frame: Frame, state: MapState) -> None:
     """Go on with the children that failed, were stopped or have not been started."""
     container = _container(frame)

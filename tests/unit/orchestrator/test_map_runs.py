@@ -161,6 +161,21 @@ def test_result_writer_has_the_last_word() -> None:
     assert played.output == {"ResultWriterDetails": {"Bucket": "b"}}
 
 
+def test_child_that_succeeds_after_its_run_has_failed_is_not_repeated() -> None:
+    played = Simulation(a_definition({"M": distributed()}))
+    played.begin([1, 2, 3])
+    played.send(ChildEnded(4, 1, "FAILED", None, "E", "c"))
+    assert played.state.status == "FAILED"
+    played.send(ChildEnded(4, 0, "SUCCEEDED", "10"))
+    played.send(ChildEnded(4, 2, "ABORTED"))
+    played.effects.clear()
+    played.script = echo
+    played.send(RedriveRequested())
+    assert [child.index for child in played.all_of(StartChild)] == [1, 2]
+    played.go_on()
+    assert played.output == [10, 2, 3]
+
+
 def test_redriven_run_repeats_only_the_children_that_failed() -> None:
     played = Simulation(a_definition({"M": distributed()}), failing(1))
     played.play([1, 2, 3])
