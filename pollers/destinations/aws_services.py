@@ -35,14 +35,16 @@ async def send(aws: AwsClients, destination: Destination, parcel: Event, deadlin
             await _to_bucket(aws, destination, parcel, deadline)
 
 
-async def _call(aws: AwsClients, destination: Destination, deadline: Deadline, operation: str, **given: Any) -> Any:
-    """In the destination's own account and region; a busy service is no refusal."""
+async def _call(
+    aws: AwsClients, destination: Destination, parcel: Event, deadline: Deadline, operation: str, **given: Any
+) -> Any:
+    """As the function's account, in the destination's region; a busy service is no refusal."""
     try:
         return await aws.call(
             destination.kind.value,
             operation,
-            account=destination.account,
-            region=destination.region,
+            account=parcel.account,
+            region=destination.region or parcel.region,
             deadline=deadline,
             **given,
         )
@@ -56,6 +58,7 @@ async def _to_queue(aws: AwsClients, destination: Destination, parcel: Event, de
     found = await _call(
         aws,
         destination,
+        parcel,
         deadline,
         "GetQueueUrl",
         QueueName=destination.resource,
@@ -66,14 +69,14 @@ async def _to_queue(aws: AwsClients, destination: Destination, parcel: Event, de
         given["MessageSystemAttributes"] = {"AWSTraceHeader": {"DataType": "String", "StringValue": parcel.trace_id}}
     if attributes := _attributes(parcel):
         given["MessageAttributes"] = attributes
-    await _call(aws, destination, deadline, "SendMessage", **given)
+    await _call(aws, destination, parcel, deadline, "SendMessage", **given)
 
 
 async def _to_topic(aws: AwsClients, destination: Destination, parcel: Event, deadline: Deadline) -> None:
     given: dict[str, Any] = {"TopicArn": destination.arn, "Message": parcel.payload.decode("utf-8", "replace")}
     if attributes := _attributes(parcel):
         given["MessageAttributes"] = attributes
-    await _call(aws, destination, deadline, "Publish", **given)
+    await _call(aws, destination, parcel, deadline, "Publish", **given)
 
 
 async def _to_bus(aws: AwsClients, destination: Destination, parcel: Event, deadline: Deadline) -> None:
@@ -89,7 +92,7 @@ async def _to_bus(aws: AwsClients, destination: Destination, parcel: Event, dead
         "Detail": parcel.payload.decode("utf-8", "replace"),
         "EventBusName": destination.resource.removeprefix("event-bus/"),
     }
-    answer = await _call(aws, destination, deadline, "PutEvents", Entries=[entry])
+    answer = await _call(aws, destination, parcel, deadline, "PutEvents", Entries=[entry])
     if answer.get("FailedEntryCount"):
         failed = answer["Entries"][0]
         raise NotDelivered(f"events:PutEvents: {failed.get('ErrorCode')}: {failed.get('ErrorMessage')}", final=False)
@@ -98,10 +101,10 @@ async def _to_bus(aws: AwsClients, destination: Destination, parcel: Event, dead
 async def _to_bucket(aws: AwsClients, destination: Destination, parcel: Event, deadline: Deadline) -> None:
     now = datetime.now(UTC)
     key = f"aws/lambda/async/{parcel.name}/{now:%Y/%m/%d}/{now:%Y-%m-%dT%H.%M.%S}-{uuid.uuid4()}"
-    place = Destination(destination.kind, destination.arn, parcel.region, parcel.account, destination.resource)
     await _call(
         aws,
-        place,
+        destination,
+        parcel,
         deadline,
         "PutObject",
         Bucket=destination.resource,
