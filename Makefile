@@ -32,11 +32,12 @@ status: .venv/.ready ## what runs
 check: lint types unit ## lint, types, import rules and pure tests: under a minute, no root, no servers
 
 # Tests mostly wait for servers and processes; each process of pytest has servers and a platform of its own.
-TEST_PROCESSES ?= 3
+# The long ones come first, so that no process is left alone with one of them.
+TEST_PROCESSES ?= 4
 
 test: .venv/.ready-dev ## every test but `make faults`, with real servers and sandboxes (installs what they need)
 	@$(BIN)/python -m tests.support.prepare
-	@$(PYTEST) -n $(TEST_PROCESSES) --dist loadfile tests/unit tests/integration tests/load
+	@$(PYTEST) -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder tests/load tests/integration tests/unit
 
 fmt: .venv/.ready-dev ## format the code
 	@$(BIN)/ruff format .
