@@ -158,15 +158,17 @@ class Orchestrator:
     async def _read(self, store: ShardStore) -> None:
         """Hand on what comes in, as long as the process runs."""
         while True:
-            after = {number: shard.read_to for number, shard in self._held.items() if not shard.ending}
-            if not after:
+            reading = {number: shard for number, shard in self._held.items() if not shard.ending}
+            if not reading:
                 await self._changed.wait()
                 self._changed.clear()
                 continue
             try:
+                after = {number: shard.read_to for number, shard in reading.items()}
                 for number, message in await store.read_inboxes(after):
-                    shard = self._held.get(number)
-                    if shard is not None and not shard.ending:
+                    shard = reading[number]
+                    # one that was lost and taken again meanwhile reads its inbox from the start, and must not skip any
+                    if self._held.get(number) is shard and not shard.ending:
                         shard.deliver(message)
             except Unavailable as exc:
                 log.warning("inboxes not read", extra={"action": "inboxes_not_read", "error": str(exc)})
