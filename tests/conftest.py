@@ -61,7 +61,7 @@ def servers(data_dir: Path) -> Iterator[PrivateServers]:
 @pytest.fixture(scope="session")
 def stack(servers: PrivateServers, data_dir: Path) -> Iterator[PlatformStack]:
     """The whole platform on free ports, on top of `servers`; every process is real. Failed events run again soon."""
-    with PlatformStack(data_dir, servers, event_retry_base_seconds=0.5) as running:
+    with PlatformStack(data_dir, servers, event_retry_base_seconds=0.5, stem_cells=1) as running:
         yield running
 
 

@@ -197,6 +197,8 @@ class PlatformStack:
             "HEARTH_FUNCTION_PORT": self.function_port,
             "HEARTH_GATEWAY_PROCESSES": 1,
             "HEARTH_DRAIN_SECONDS": 10,
+            # runtimes that boot for functions which never come cost a short-lived platform more than it does
+            "HEARTH_STEM_CELLS": 0,
             "HEARTH_AWS_ENDPOINTS": ",".join(f"{name}=http://127.0.0.1:{self.companion_port}" for name in SERVICES),
         } | {f"HEARTH_{name.upper()}": value for name, value in self._settings.items()}
         return self.servers.environ() | {name: str(value) for name, value in own.items()}
