@@ -60,6 +60,13 @@ state
     hearth:stream:{acct:region}:NAME    hash    a data stream: revision, record (model.stream.Stream JSON)
     hearth:streams:{acct:region}        zset    names, score 0
     hearth:shard:{a:r}:NAME:CREATED:ID  stream  a shard's records: k partition key, d data; the id's ms is the arrival
+    hearth:stream-places                set     "acct:region" where a data stream or a table's stream was ever made
+    hearth:table:{acct:region}:NAME     hash    a DynamoDB table: revision, record (model.table.Table JSON), bytes
+    hearth:tables:{acct:region}         zset    names, score 0
+    hearth:items:{a:r}:NAME:CREATED     hash    place (model.table) -> item, canonical JSON
+    hearth:places:{a:r}:NAME:CREATED    zset    places, score 0 (lexicographic order)
+    hearth:change-streams:{acct:region} hash    TABLE/LABEL -> model.change.ChangeStream JSON
+    hearth:changes:{a:r}:TABLE:LABEL    stream  change records: e event's name, k keys, n new image, o old image (JSON)
 
 coordination (may be lost at any time)
     hearth:workers                      zset    worker id -> expiry, epoch ms (heartbeat)
@@ -106,6 +113,7 @@ WORKFLOW_SHARDS = "hearth:workflows:shards"
 WORKFLOWS_CLOSED = "hearth:workflows:closed"
 WORKFLOWS_UNARCHIVED = "hearth:workflows:unarchived"
 ORCHESTRATORS = "hearth:orchestrators"
+STREAM_PLACES = "hearth:stream-places"
 
 
 DOORS_EPOCH = "hearth:doors:epoch"
@@ -323,3 +331,29 @@ def streams(account: str, region: str) -> str:
 def shard(account: str, region: str, name: str, created_at_ms: int, shard_id: str) -> str:
     """created_at_ms: of the stream; one that comes later under the same name has other logs."""
     return f"hearth:shard:{{{account}:{region}}}:{name}:{created_at_ms}:{shard_id}"
+
+
+def table(account: str, region: str, name: str) -> str:
+    return f"hearth:table:{{{account}:{region}}}:{name}"
+
+
+def tables(account: str, region: str) -> str:
+    return f"hearth:tables:{{{account}:{region}}}"
+
+
+def items(account: str, region: str, name: str, created_at_ms: int) -> str:
+    """created_at_ms: of the table; one that comes later under the same name has other items."""
+    return f"hearth:items:{{{account}:{region}}}:{name}:{created_at_ms}"
+
+
+def places(account: str, region: str, name: str, created_at_ms: int) -> str:
+    return f"hearth:places:{{{account}:{region}}}:{name}:{created_at_ms}"
+
+
+def change_streams(account: str, region: str) -> str:
+    return f"hearth:change-streams:{{{account}:{region}}}"
+
+
+def changes(account: str, region: str, table_name: str, label: str) -> str:
+    """label: of the table's stream, the last part of its ARN."""
+    return f"hearth:changes:{{{account}:{region}}}:{table_name}:{label}"
