@@ -45,3 +45,7 @@ def layer_arn(region: str, account: str, name: str, number: int | None = None) -
 
 def log_group_arn(region: str, account: str, group: str) -> str:
     return f"arn:aws:logs:{region}:{account}:log-group:{group}:*"
+
+
+def mapping_arn(region: str, account: str, uuid: str) -> str:
+    return f"arn:aws:lambda:{region}:{account}:event-source-mapping:{uuid}"

@@ -77,6 +77,9 @@ class Settings(BaseSettings):
         description="events that a poller has on their way to a function at once (default: half the cores)",
         ge=1,
     )
+    mapping_lease_seconds: float = Field(
+        3.0, description="how long a dead poller's shards and queues wait until another takes them", gt=0.5
+    )
     stream_shard_limit: int = Field(500, description="open shards of all data streams of an account", ge=1)
     max_sandboxes: int | None = Field(None, description="a host's room (default: from memory)", ge=1)
     max_workers: int | None = Field(None, description="most worker processes of a host (default: its cores)", ge=1)

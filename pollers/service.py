@@ -16,6 +16,7 @@ import uuid
 from hearth import service
 from hearth.aws_clients import AwsClients
 from hearth.broker.connection import Broker
+from hearth.broker.control import Change, ControlBus
 from hearth.broker.event_messages import EventPublisher
 from hearth.broker.invoker import BrokerInvoker
 from hearth.credentials import platform_secret
@@ -26,8 +27,10 @@ from hearth.store import Stores, events, keys, leases
 from hearth.store.functions import FunctionTable
 from pollers.destinations import Destinations
 from pollers.event_dispatcher import EventDispatcher
+from pollers.mappings import MappingPoller
 from pollers.partition import Partition
 from pollers.provisioning import Provisioner
+from pollers.runners import Runner
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +65,12 @@ class Poller:
         )
         self._dispatcher = EventDispatcher(self._settings, self._stores, invoker, destinations)
         provisioner = Provisioner(self._settings, self._stores, invoker, self.id)
+        mappings = MappingPoller(self._settings, self._stores, self.id, self._runners())
+        await ControlBus(self._broker).start(lambda change: _on_change(change, mappings))
         log.info("poller ready", extra={"action": "poller_ready", "poller": self.id})
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(provisioner.run(stopping), name="provisioner")
+            tasks.create_task(mappings.run(stopping), name="mappings")
             while not stopping.is_set():
                 try:
                     await self._rebalance(tasks)
@@ -76,6 +82,10 @@ class Poller:
                 await leases.leave(self._stores.coordination, self.id)
             for number in list(self._held):
                 self._let_go(tasks, number)
+
+    def _runners(self) -> list[Runner]:
+        """One for each kind of source that mappings may have."""
+        return []
 
     async def _rebalance(self, tasks: asyncio.TaskGroup) -> None:
         """Raises Unavailable when a store does not answer; what is held stays held."""
@@ -127,6 +137,11 @@ class Poller:
         with contextlib.suppress(HearthError):  # it expires by itself
             await leases.release(self._stores.coordination, self.id, keys.event_lease(partition.number))
         log.info("partition released", extra={"action": "partition_released", "partition": partition.number})
+
+
+def _on_change(change: Change, mappings: MappingPoller) -> None:
+    if change.kind == "mapping":
+        mappings.wake()
 
 
 async def poll(settings: Settings, stopping: asyncio.Event) -> None:

@@ -67,6 +67,12 @@ state
     hearth:places:{a:r}:NAME:CREATED    zset    places, score 0 (lexicographic order)
     hearth:change-streams:{acct:region} hash    TABLE/LABEL -> model.change.ChangeStream JSON
     hearth:changes:{a:r}:TABLE:LABEL    stream  change records: e event's name, k keys, n new image, o old image (JSON)
+    hearth:mappings                     set     "acct:region:uuid" of all event source mappings
+    hearth:mappings:epoch               int     raised by every change of a mapping
+    hearth:mapping:{acct:region}:UUID   hash    generation, record (model.mapping JSON), result (of the last batch)
+    hearth:mapping-pairs:{acct:region}  hash    "source|function|qualifier|queue" -> the mapping's uuid
+    hearth:mapping-fences:{a:r}:UUID    hash    unit (shard, or queue) -> latest lease token
+    hearth:mapping-checkpoints:{a:r}:UUID  hash unit -> how far its records are done
 
 coordination (may be lost at any time)
     hearth:workers                      zset    worker id -> expiry, epoch ms (heartbeat)
@@ -86,6 +92,9 @@ coordination (may be lost at any time)
     hearth:epoch:KEY                    int     epoch of a version's queue
     hearth:pollers                      zset    poller id -> expiry, epoch ms
     hearth:events:lease:N               string  the poller that consumes the partition, with expiry
+    hearth:mappings:pollers             zset    poller id -> expiry, epoch ms, of those that run mappings
+    hearth:mappings:lease:UUID:UNIT     string  the poller that runs a mapping's unit, with expiry
+    hearth:mappings:progress:UUID       hash    unit -> how far it is, for people (model.mapping.Progress JSON)
     hearth:orchestrators                zset    orchestrator id -> expiry, epoch ms
     hearth:workflows:lease:N            string  the orchestrator that runs the shard, with expiry
 """
@@ -114,6 +123,9 @@ WORKFLOWS_CLOSED = "hearth:workflows:closed"
 WORKFLOWS_UNARCHIVED = "hearth:workflows:unarchived"
 ORCHESTRATORS = "hearth:orchestrators"
 STREAM_PLACES = "hearth:stream-places"
+MAPPINGS = "hearth:mappings"
+MAPPINGS_EPOCH = "hearth:mappings:epoch"
+MAPPING_POLLERS = "hearth:mappings:pollers"
 
 
 DOORS_EPOCH = "hearth:doors:epoch"
@@ -357,3 +369,27 @@ def change_streams(account: str, region: str) -> str:
 def changes(account: str, region: str, table_name: str, label: str) -> str:
     """label: of the table's stream, the last part of its ARN."""
     return f"hearth:changes:{{{account}:{region}}}:{table_name}:{label}"
+
+
+def mapping(account: str, region: str, uuid: str) -> str:
+    return f"hearth:mapping:{{{account}:{region}}}:{uuid}"
+
+
+def mapping_pairs(account: str, region: str) -> str:
+    return f"hearth:mapping-pairs:{{{account}:{region}}}"
+
+
+def mapping_fences(account: str, region: str, uuid: str) -> str:
+    return f"hearth:mapping-fences:{{{account}:{region}}}:{uuid}"
+
+
+def mapping_checkpoints(account: str, region: str, uuid: str) -> str:
+    return f"hearth:mapping-checkpoints:{{{account}:{region}}}:{uuid}"
+
+
+def mapping_lease(uuid: str, unit: str) -> str:
+    return f"hearth:mappings:lease:{uuid}:{unit}"
+
+
+def mapping_progress(uuid: str) -> str:
+    return f"hearth:mappings:progress:{uuid}"

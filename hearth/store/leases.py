@@ -1,4 +1,4 @@
-"""Leases on partitions: taken and renewed in `coordination`, their fencing tokens counted in `state`.
+"""Leases on partitions, shards and queues: held in `coordination`, their fencing tokens counted in `state`.
 
 A holder that was replaced without noticing is told apart by its token, which is compared inside the very script that
 writes to `state`. A loss of `coordination` frees every lease; whoever takes one again gets a higher token.
@@ -21,14 +21,14 @@ RENEW_S = 1.0
 TTL_MS = 5_000
 
 
-async def heartbeat(coordination: Store, owner: str, group: str = keys.POLLERS) -> list[str]:
+async def heartbeat(coordination: Store, owner: str, group: str = keys.POLLERS, *, ttl_ms: int = TTL_MS) -> list[str]:
     """Say that this poller (or member of another group) lives; returns all that do, in a fixed order.
 
     Raises Unavailable.
     """
     now = now_ms()
     pipe = coordination.redis.pipeline(transaction=False)
-    pipe.zadd(group, {owner: now + TTL_MS})
+    pipe.zadd(group, {owner: now + ttl_ms})
     pipe.zremrangebyscore(group, "-inf", now)
     pipe.zrange(group, 0, -1)
     try:
@@ -64,11 +64,21 @@ async def members(coordination: Store, group: str = keys.POLLERS) -> list[str]:
     return [one.decode() for one in found]
 
 
-async def take(coordination: Store, owner: str, leases: Sequence[str]) -> list[bool]:
+async def take(coordination: Store, owner: str, leases: Sequence[str], *, ttl_ms: int = TTL_MS) -> list[bool]:
     """Take or renew each lease (a key); False: another holds it. Raises Unavailable."""
     if not leases:
         return []
-    return [bool(held) for held in await coordination.run("lease_take", keys=leases, args=[owner, TTL_MS])]
+    return [bool(held) for held in await coordination.run("lease_take", keys=leases, args=[owner, ttl_ms])]
+
+
+async def any_held(coordination: Store, leases: Sequence[str]) -> bool:
+    """Whether anybody holds one of them. Raises Unavailable."""
+    if not leases:
+        return False
+    try:
+        return bool(await coordination.redis.exists(*leases))
+    except RedisError as exc:
+        raise Unavailable(f"coordination did not answer: {exc}") from exc
 
 
 async def release(coordination: Store, owner: str, lease: str) -> None:
