@@ -134,7 +134,7 @@ def test_home_node_of_a_queue_killed_under_load_every_request_of_a_caller_elsewh
     answered = [answer.payload[0] for answer in result.answers if answer.code == "ok"]
     assert len(answered) == len(set(answered))
     # only what was in flight when the node died
-    assert result.codes["ServiceException"] <= CONCURRENCY
+    assert result.codes["ServiceException"] <= CONCURRENCY, place.stack.tails()
     runs = place.runs("killed")
     assert len(runs) == 500
     assert max(runs.values()) <= 2
@@ -146,7 +146,7 @@ def test_node_of_the_callers_killed_under_load_is_hidden_by_the_retries_of_the_s
     place.gateway_on(lambda node: node == home)
     place.stack.retries = {"mode": "standard", "total_max_attempts": 10}
     result = place.load("retried", 500, at=100, do=lambda: place.bounce(home))
-    assert result.codes == Counter(ok=500)
+    assert result.codes == Counter(ok=500), place.stack.tails()
     assert sorted(answer.payload[0] for answer in result.answers) == list(range(500))
     # a retry of the SDK is a request of its own
     assert max(place.runs("retried").values()) <= 2

@@ -132,7 +132,7 @@ class PlatformStack:
         return str(self.health()[1]["isolation"])
 
     def tails(self) -> str:
-        return "\n".join(f"--- {name}\n" + path.read_text()[-4000:] for name, path in self.logs.items())
+        return "\n".join(f"--- {name}\n" + path.read_text()[-12000:] for name, path in self.logs.items())
 
     # --- its API --------------------------------------------------------------------------------------------
     def client(self, service: str, **config: Any) -> Any:
