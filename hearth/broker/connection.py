@@ -312,8 +312,11 @@ class Broker:
         if self._closing or connection is not self._connection or not self.alive:
             return  # the keeper runs all hooks when the connection is back
         log.warning("broker closed a channel", extra={"action": "channel_closed", "reason": str(reason)})
+        self._begin_mending(hook)
+
+    def _begin_mending(self, hook: OpenHook) -> None:
         # owner: this object, ended in close()
-        task = asyncio.create_task(self._mend(hook, connection), name=f"mend-{self._name}")
+        task = asyncio.create_task(self._mend(hook, self._connection), name=f"mend-{self._name}")
         self._mending.add(task)
         task.add_done_callback(self._mending.discard)
 
@@ -412,12 +415,17 @@ class Broker:
             log.info("broker connection is back", extra={"action": "broker_back"})
 
     async def _reopen(self) -> None:
+        """A hook whose channel the broker closed is mended: one queue that can't be had holds up nothing else."""
         await self._open()
-        try:
-            for hook in self.on_up:
+        for hook in self.on_up:
+            try:
                 await self._run(hook)
-        except HearthError as exc:
-            log.warning("broker came back and failed again", extra={"action": "broker_relapse", "reason": str(exc)})
-            if self._connection is not None and self._connection.is_open:
-                self._connection.close()
-            raise
+            except HearthError as exc:
+                if isinstance(exc, ChannelClosed) and self.alive:
+                    log.warning("channel not opened", extra={"action": "channel_failed", "reason": str(exc)})
+                    self._begin_mending(hook)
+                    continue
+                log.warning("broker came back and failed again", extra={"action": "broker_relapse", "reason": str(exc)})
+                if self._connection is not None and self._connection.is_open:
+                    self._connection.close()
+                raise

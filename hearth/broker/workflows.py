@@ -42,7 +42,8 @@ _CALL_TTL_MS = 600_000
 
 
 async def _declare(channel: Channel) -> None:
-    await channel.declare_queue(CALLS, {"x-message-ttl": _CALL_TTL_MS, "x-expires": 3_600_000})
+    lives = {"x-message-ttl": _CALL_TTL_MS, "x-expires": 3_600_000}
+    await channel.declare_queue(CALLS, durable_arguments(channel, lives))
     bounds = {"x-max-length": MAX_WAITING, "x-overflow": "reject-publish"}
     await channel.declare_queue(EXPRESS, durable_arguments(channel, bounds))
 

@@ -239,3 +239,39 @@ async def test_consumer_that_raises_costs_the_connection_and_its_message_comes_a
         async with asyncio.timeout(ANSWER_S):
             await done.wait()
         assert redelivered == [False, True]
+
+
+async def test_queue_that_can_not_be_had_after_a_reconnection_holds_up_no_other_channel(alone: PrivateServers) -> None:
+    """As one is whose node has died with the connection; here it exists with other arguments meanwhile."""
+    parts = urlsplit(alone.broker_url)
+    async with (
+        Relay(str(parts.hostname), int(parts.port or 0)) as relay,
+        connected(alone.broker_url) as aside,
+        connected(through(relay, alone.broker_url)) as broker,
+    ):
+        first, second = f"test.{uuid.uuid4().hex}", f"test.{uuid.uuid4().hex}"
+        opened: asyncio.Queue[str] = asyncio.Queue()
+
+        def opening(queue: str) -> connection.OpenHook:
+            async def hook() -> Channel:
+                channel = await broker.channel()
+                await channel.declare_queue(queue, {"x-expires": 60_000})
+                opened.put_nowait(queue)
+                return channel
+
+            return hook
+
+        async def open_again() -> str:
+            async with asyncio.timeout(ANSWER_S):
+                return await opened.get()
+
+        for queue in (first, second):
+            await broker.when_up(opening(queue))
+            assert await open_again() == queue
+        other = await aside.channel()
+        await other.delete_queue(first, if_empty=False, if_unused=False)
+        await other.declare_queue(first, {"x-expires": 50_000})
+        relay.cut()
+        assert await open_again() == second
+        await other.delete_queue(first, if_empty=False, if_unused=False)
+        assert await open_again() == first

@@ -1,4 +1,4 @@
-"""A TCP relay in front of a server: cuts what it passes on into pieces of any size, and can fall silent."""
+"""A TCP relay in front of a server: cuts what it passes on into pieces, falls silent, ends connections."""
 
 from __future__ import annotations
 
@@ -34,6 +34,11 @@ class Relay:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def cut(self) -> None:
+        """End the connections that there are; new ones are taken."""
+        for task in self._tasks:
+            task.cancel()
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there_reader, there_writer = await asyncio.open_connection(*self._target)
