@@ -48,6 +48,7 @@ from hearth.store.histories import Histories
 from hearth.store.identities import IdentityTable
 from hearth.store.layers import LayerTable
 from hearth.store.machines import MachineTable
+from hearth.store.mappings import MappingTable
 from hearth.store.streams import KnownStreams, StreamTable
 from hearth.store.urls import UrlOwner, UrlTable
 
@@ -96,6 +97,7 @@ class Backends:
     histories: Histories
     workflows: WorkflowCalls
     streams: StreamTable
+    mappings: MappingTable
     known_streams: KnownStreams
     clock: PlatformClock
 
@@ -179,6 +181,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
             histories=Histories(stores.state, BlobStore(settings.blobs_dir)),
             workflows=workflows,
             streams=streams,
+            mappings=MappingTable(stores.state, stores.coordination),
             known_streams=KnownStreams(streams),
             clock=clock,
             blobs=BlobStore(settings.blobs_dir),

@@ -14,6 +14,7 @@ from gateway.lambda_api import (
     code_signing,
     concurrency,
     event_invoke_config,
+    event_source_mappings,
     functions,
     invoke,
     invoke_stream,
@@ -55,7 +56,7 @@ class Offer:
 def offers(limits: Limits) -> list[Offer]:
     return [
         Offer(
-            # Runtimes, modes: AWS words these enumerations otherwise (lambda_api.configuration, layers, url_configs).
+            # AWS words these otherwise (lambda_api.configuration, layers, url_configs, mapping_options).
             Service(
                 "lambda",
                 unchecked=(
@@ -64,6 +65,7 @@ def offers(limits: Limits) -> list[Offer]:
                     "CompatibleRuntimes",
                     "CompatibleRuntime",
                     "CompatibleArchitectures",
+                    "StartingPosition",
                 ),
                 # The model's limits are those of managed instances, which are wider.
                 maxima={
@@ -77,6 +79,7 @@ def offers(limits: Limits) -> list[Offer]:
                 **account.OPERATIONS,
                 **concurrency.OPERATIONS,
                 **event_invoke_config.OPERATIONS,
+                **event_source_mappings.OPERATIONS,
                 **function_tags.OPERATIONS,
                 **permissions.OPERATIONS,
                 **recursion.OPERATIONS,

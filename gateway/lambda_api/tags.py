@@ -1,4 +1,4 @@
-"""TagResource, UntagResource, ListTags: of functions and code signing configurations.
+"""TagResource, UntagResource, ListTags: of functions, code signing configurations and event source mappings.
 
 Source: Lambda API reference; order of checks and texts as recorded from AWS.
 """
@@ -9,7 +9,7 @@ import dataclasses
 from typing import Any
 
 from gateway.call import Call
-from gateway.lambda_api import code_signing, configuration
+from gateway.lambda_api import code_signing, configuration, mapping_tags
 from gateway.lambda_api.names import function_ref, not_found
 from gateway.lambda_api.versions import new_key, new_revision
 from hearth.errors import InvalidParameterValue, ResourceNotFound
@@ -38,6 +38,8 @@ async def list_tags(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     arn = given["Resource"]
     if ":code-signing-config:" in arn:
         return {"Tags": await code_signing.tags_of(call, arn)}
+    if mapping_tags.is_mapping(arn):
+        return {"Tags": await mapping_tags.tags_of(call, arn)}
     return {"Tags": (await _function(call, arn)).tags}
 
 
@@ -51,6 +53,9 @@ def checked(tags: dict[str, str]) -> dict[str, str]:
 async def _change(call: Call, arn: str, change: Any) -> dict[str, Any]:
     if ":code-signing-config:" in arn:
         await code_signing.change_tags(call, arn, change)
+        return {}
+    if mapping_tags.is_mapping(arn):
+        await mapping_tags.change_tags(call, arn, change)
         return {}
     while True:
         old = await _function(call, arn)

@@ -111,7 +111,7 @@ class EventSourceMapping:
     generation: int = 0
 
     batch_size: int = 100
-    batch_window_s: int = 0
+    batch_window_s: float = 0
     #: patterns (JSON texts); a record passes that matches any of them. Empty: all pass
     filters: tuple[str, ...] = ()
     #: ReportBatchItemFailures or nothing
@@ -141,8 +141,6 @@ class EventSourceMapping:
     queues: tuple[str, ...] = ()
     #: RabbitMQ: (type, URI): BASIC_AUTH -> ARN of a secret, VIRTUAL_HOST -> name
     access: tuple[tuple[str, str], ...] = ()
-
-    tags: dict[str, str] = field(default_factory=dict)
 
     @property
     def arn(self) -> str:

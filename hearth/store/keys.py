@@ -69,7 +69,7 @@ state
     hearth:changes:{a:r}:TABLE:LABEL    stream  change records: e event's name, k keys, n new image, o old image (JSON)
     hearth:mappings                     set     "acct:region:uuid" of all event source mappings
     hearth:mappings:epoch               int     raised by every change of a mapping
-    hearth:mapping:{acct:region}:UUID   hash    generation, record (model.mapping JSON), result (of the last batch)
+    hearth:mapping:{acct:region}:UUID   hash    generation, record (JSON), result (of its last batch), tags
     hearth:mapping-pairs:{acct:region}  hash    "source|function|qualifier|queue" -> the mapping's uuid
     hearth:mapping-fences:{a:r}:UUID    hash    unit (shard, or queue) -> latest lease token
     hearth:mapping-checkpoints:{a:r}:UUID  hash unit -> how far its records are done

@@ -12,6 +12,7 @@ import dataclasses
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
+import orjson
 from redis.exceptions import RedisError
 
 from hearth.errors import Unavailable
@@ -71,6 +72,15 @@ class MappingTable:
             pipeline.hmget(keys.mapping(account, region, uuid), ["record", "generation"])
         found = await self._call(pipeline.execute())
         return [EventSourceMapping.from_json(record, int(number)) for record, number in found if record is not None]
+
+    async def tags(self, mapping: EventSourceMapping) -> dict[str, str]:
+        key = keys.mapping(mapping.account, mapping.region, mapping.uuid)
+        return orjson.loads(await self._call(self._state.redis.hget(key, "tags")) or b"{}")
+
+    async def put_tags(self, mapping: EventSourceMapping, old: dict[str, str], new: dict[str, str]) -> bool:
+        """No change of the record: nothing is stopped for it. False: they, or the mapping, were changed meanwhile."""
+        key = keys.mapping(mapping.account, mapping.region, mapping.uuid)
+        return bool(await self._state.run("mapping_tags", keys=[key], args=[_tags(old), _tags(new)]))
 
     async def write(
         self, new: EventSourceMapping, *, read: EventSourceMapping | None = None
@@ -161,6 +171,10 @@ class MappingTable:
             return await command
         except RedisError as exc:
             raise Unavailable(f"a store did not answer: {exc}") from exc
+
+
+def _tags(tags: dict[str, str]) -> bytes:
+    return orjson.dumps(tags, option=orjson.OPT_SORT_KEYS) if tags else b""
 
 
 def _pair(mapping: EventSourceMapping) -> str:

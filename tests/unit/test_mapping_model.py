@@ -52,7 +52,6 @@ def test_stored_form_keeps_everything() -> None:
         queues=("q",),
         access=(("VIRTUAL_HOST", "v"),),
         rewind=Rewind("r", at_ms=5),
-        tags={"a": "b"},
         generation=7,
     )
     assert EventSourceMapping.from_json(mapping.to_json(), 7) == mapping

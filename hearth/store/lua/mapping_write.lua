@@ -1,5 +1,5 @@
 -- mapping_write: store an event source mapping, new or in the place of the one that the caller has read.
--- KEYS[1] hash   hearth:mapping:{acct:region}:UUID        generation, record, result
+-- KEYS[1] hash   hearth:mapping:{acct:region}:UUID        generation, record, result, tags
 -- KEYS[2] hash   hearth:mapping-pairs:{acct:region}       source and function -> uuid
 -- KEYS[3] set    hearth:mappings                          "acct:region:uuid" of all mappings
 -- KEYS[4] int    hearth:mappings:epoch

@@ -1,1 +1,0 @@
-"""Event source mappings of streams: a mapping's shard read in order, batched, invoked, checkpointed."""

@@ -1,0 +1,298 @@
+"""The API of event source mappings, through boto3: what is answered, the states they pass through, what is refused.
+
+What their functions get is tested beside the pollers of streams and queues.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.support.companion import CompanionServer
+from tests.support.stack import PlatformStack
+from tests.support.waiting import until
+
+PLACE = "us-east-1:000000000000"
+TABLE_STREAM = f"arn:aws:dynamodb:{PLACE}:table/t/stream/2024-11-18T14:36:44.149"
+QUIET = "def handler(event, context):\n    return None\n"
+
+
+@pytest.fixture(scope="module")
+def name(stack: PlatformStack) -> str:
+    """Of a function that nothing but these tests maps to."""
+    return stack.deploy(None, QUIET, Timeout=30)
+
+
+@pytest.fixture
+def stream(stack: PlatformStack) -> Iterator[str]:
+    """ARN of a new stream."""
+    kinesis, made = stack.client("kinesis"), f"s-{uuid.uuid4().hex[:8]}"
+    kinesis.create_stream(StreamName=made, ShardCount=2)
+    yield f"arn:aws:kinesis:{PLACE}:stream/{made}"
+    kinesis.delete_stream(StreamName=made)
+
+
+@pytest.fixture
+def create(stack: PlatformStack) -> Iterator[Any]:
+    """create_event_source_mapping, deleted at the end."""
+    client, made = stack.client("lambda"), []
+
+    def make(**given: Any) -> dict[str, Any]:
+        answer = client.create_event_source_mapping(**given)
+        made.append(answer["UUID"])
+        return answer
+
+    yield make
+    for mapping in made:
+        if state(stack, mapping) not in ("", "Deleting"):
+            settled(stack, mapping)
+            client.delete_event_source_mapping(UUID=mapping)
+    until(lambda: not any(state(stack, mapping) for mapping in made))
+
+
+def state(stack: PlatformStack, mapping: str) -> str:
+    """ "" once it is gone."""
+    client = stack.client("lambda")
+    try:
+        return client.get_event_source_mapping(UUID=mapping)["State"]
+    except client.exceptions.ResourceNotFoundException:
+        return ""
+
+
+def settled(stack: PlatformStack, mapping: str) -> str:
+    return until(lambda: (found := state(stack, mapping)) in ("Enabled", "Disabled") and found)
+
+
+def refused(call: Any, **given: Any) -> tuple[str, str]:
+    """Code and message of the error."""
+    with pytest.raises(ClientError) as caught:
+        call(**given)
+    error = caught.value.response["Error"]
+    return error["Code"], error["Message"]
+
+
+def test_mapping_of_a_stream_lives_from_creating_to_gone(stack: PlatformStack, name: str, stream: str) -> None:
+    client = stack.client("lambda")
+    made = client.create_event_source_mapping(
+        FunctionName=name, EventSourceArn=stream, StartingPosition="TRIM_HORIZON", Tags={"team": "a"}
+    )
+    assert made.pop("ResponseMetadata")["HTTPStatusCode"] == 202
+    mapping, arn = made["UUID"], made["EventSourceMappingArn"]
+    assert made == {
+        "UUID": mapping,
+        "BatchSize": 100,
+        "BisectBatchOnFunctionError": False,
+        "DestinationConfig": {"OnFailure": {}},
+        "EventSourceArn": stream,
+        "EventSourceMappingArn": f"arn:aws:lambda:{PLACE}:event-source-mapping:{mapping}",
+        "FunctionArn": f"arn:aws:lambda:{PLACE}:function:{name}",
+        "FunctionResponseTypes": [],
+        "LastModified": made["LastModified"],
+        "LastProcessingResult": "No records processed",
+        "MaximumBatchingWindowInSeconds": 0,
+        "MaximumRecordAgeInSeconds": -1,
+        "MaximumRetryAttempts": -1,
+        "ParallelizationFactor": 1,
+        "StartingPosition": "TRIM_HORIZON",
+        "State": "Creating",
+        "StateTransitionReason": "User action",
+        "TumblingWindowInSeconds": 0,
+    }
+    assert settled(stack, mapping) == "Enabled"
+    assert client.list_tags(Resource=arn)["Tags"] == {"team": "a"}
+    client.tag_resource(Resource=arn, Tags={"cost": "1"})
+    client.untag_resource(Resource=arn, TagKeys=["team"])
+    assert client.list_tags(Resource=arn)["Tags"] == {"cost": "1"}
+    assert state(stack, mapping) == "Enabled"
+
+    assert client.update_event_source_mapping(UUID=mapping, Enabled=False)["State"] == "Disabling"
+    assert settled(stack, mapping) == "Disabled"
+    changed = client.update_event_source_mapping(UUID=mapping, BatchSize=5, BisectBatchOnFunctionError=True)
+    assert (changed["State"], changed["BatchSize"], changed["ParallelizationFactor"]) == ("Updating", 5, 1)
+    assert settled(stack, mapping) == "Disabled"
+    assert client.update_event_source_mapping(UUID=mapping, Enabled=True)["State"] == "Enabling"
+    assert settled(stack, mapping) == "Enabled"
+
+    gone = client.delete_event_source_mapping(UUID=mapping)
+    assert (gone["ResponseMetadata"]["HTTPStatusCode"], gone["State"]) == (202, "Deleting")
+    until(lambda: not state(stack, mapping))
+    missing = ("ResourceNotFoundException", "The resource you requested does not exist.")
+    assert refused(client.delete_event_source_mapping, UUID=mapping) == missing
+    assert refused(client.update_event_source_mapping, UUID=mapping, Enabled=False) == missing
+    assert refused(client.list_tags, Resource=arn)[1] == f"Event source mapping not found: {arn}"
+
+
+def test_all_that_a_stream_mapping_takes_is_kept(stack: PlatformStack, name: str, stream: str, create: Any) -> None:
+    at = datetime.datetime.fromtimestamp(1_700_000_000.25, datetime.UTC)
+    given = {
+        "BatchSize": 10_000,
+        "BisectBatchOnFunctionError": True,
+        "DestinationConfig": {"OnFailure": {"Destination": f"arn:aws:sqs:{PLACE}:failures"}},
+        "FilterCriteria": {"Filters": [{"Pattern": json.dumps({"data": {"kind": ["a"]}})}]},
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "MaximumBatchingWindowInSeconds": 300,
+        "MaximumRecordAgeInSeconds": 60,
+        "MaximumRetryAttempts": 0,
+        "MetricsConfig": {"Metrics": ["EventCount"]},
+        "ParallelizationFactor": 10,
+        "StartingPosition": "AT_TIMESTAMP",
+        "StartingPositionTimestamp": at,
+        "TumblingWindowInSeconds": 900,
+    }
+    made = create(FunctionName=name, EventSourceArn=stream, **given)
+    assert {member: made[member] for member in given} == given
+    settled(stack, made["UUID"])
+    client = stack.client("lambda")
+    client.update_event_source_mapping(UUID=made["UUID"], FilterCriteria={"Filters": []}, DestinationConfig={})
+    kept = client.get_event_source_mapping(UUID=made["UUID"])
+    assert "FilterCriteria" not in kept
+    assert kept["DestinationConfig"] == {"OnFailure": {}}
+    assert kept["StartingPositionTimestamp"] == at
+
+
+def test_lists_go_by_source_and_function_page_by_page(
+    stack: PlatformStack, name: str, stream: str, create: Any
+) -> None:
+    client, other = stack.client("lambda"), stack.deploy(None, QUIET)
+    number = client.publish_version(FunctionName=other)["Version"]
+    made = [
+        create(FunctionName=function, EventSourceArn=stream, StartingPosition="LATEST", Enabled=False)
+        for function in (name, other, f"{other}:{number}")
+    ]
+    assert made[2]["FunctionArn"] == f"arn:aws:lambda:{PLACE}:function:{other}:{number}"
+
+    def listed(**given: Any) -> set[str]:
+        pages = client.get_paginator("list_event_source_mappings").paginate(
+            **given, PaginationConfig={"PageSize": 1, "MaxItems": 50}
+        )
+        return {one["UUID"] for page in pages for one in page["EventSourceMappings"]}
+
+    assert listed(EventSourceArn=stream) == {one["UUID"] for one in made}
+    assert listed(FunctionName=other, EventSourceArn=stream) == {one["UUID"] for one in made[1:]}
+    assert listed(FunctionName=f"{other}:{number}") == {made[2]["UUID"]}
+    assert listed(FunctionName="doesnotexist") == set()
+
+
+def test_one_source_is_joined_to_one_function_once(stack: PlatformStack, name: str, stream: str, create: Any) -> None:
+    given = {"FunctionName": name, "EventSourceArn": stream, "StartingPosition": "LATEST"}
+    first = create(**given)
+    assert refused(stack.client("lambda").create_event_source_mapping, **given) == (
+        "ResourceConflictException",
+        f'The event source arn (" {stream} ") and function (" {name} ") provided mapping already exists. '
+        f"Please update or delete the existing mapping with UUID {first['UUID']}",
+    )
+
+
+def test_mapping_outlives_its_function(stack: PlatformStack, stream: str, create: Any) -> None:
+    client, function = stack.client("lambda"), stack.deploy(None, QUIET)
+    made = create(FunctionName=function, EventSourceArn=stream, StartingPosition="LATEST")
+    settled(stack, made["UUID"])
+    client.delete_function(FunctionName=function)
+    kept = client.get_event_source_mapping(UUID=made["UUID"])
+    assert (kept["State"], kept["FunctionArn"]) == ("Enabled", made["FunctionArn"])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"EventSourceArn": None}, "Unrecognized event source."),
+        ({"EventSourceArn": f"arn:aws:sns:{PLACE}:topic"}, "Unrecognized event source."),
+        (
+            {"StartingPosition": None},
+            "1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint: "
+            "Member must not be null.",
+        ),
+        ({"FunctionName": "doesnotexist"}, "Function does not exist"),
+        (
+            {"EventSourceArn": f"arn:aws:kinesis:{PLACE}:stream/no"},
+            f"Stream not found: arn:aws:kinesis:{PLACE}:stream/no",
+        ),
+        ({"FilterCriteria": {"Filters": [{"Pattern": '{"data": []}'}]}}, "Invalid filter pattern definition."),
+        (
+            {"DestinationConfig": {"OnSuccess": {"Destination": f"arn:aws:sqs:{PLACE}:q"}}},
+            "Unsupported DestinationConfig parameter for given event source mapping type.",
+        ),
+        (
+            {"ScalingConfig": {"MaximumConcurrency": 2}},
+            "Unsupported ScalingConfig parameter for given event source mapping type.",
+        ),
+        (
+            {
+                "EventSourceArn": None,
+                "SelfManagedEventSource": {"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": ["kafka:1000"]}},
+            },
+            "Required 'sourceAccessConfigurations' parameter is missing.",
+        ),
+        (
+            {
+                "EventSourceArn": TABLE_STREAM,
+                "StartingPosition": "AT_TIMESTAMP",
+                "StartingPositionTimestamp": 1741010802,
+            },
+            f"Unsupported starting position for arn type: {TABLE_STREAM}",
+        ),
+    ],
+)
+def test_what_a_stream_mapping_does_not_take_is_refused(
+    stack: PlatformStack, name: str, stream: str, given: dict[str, Any], message: str
+) -> None:
+    whole = {"FunctionName": name, "EventSourceArn": stream, "StartingPosition": "LATEST", **given}
+    whole = {member: value for member, value in whole.items() if value is not None}
+    code, text = refused(stack.client("lambda").create_event_source_mapping, **whole)
+    assert (code, text) == ("InvalidParameterValueException", message)
+
+
+def test_unknown_starting_position_is_refused_in_awss_order_of_them(
+    stack: PlatformStack, name: str, stream: str
+) -> None:
+    call = stack.client("lambda").create_event_source_mapping
+    assert refused(call, FunctionName=name, EventSourceArn=stream, StartingPosition="invalid") == (
+        "ValidationException",
+        "1 validation error detected: Value 'invalid' at 'startingPosition' failed to satisfy constraint: "
+        "Member must satisfy enum value set: [LATEST, AT_TIMESTAMP, TRIM_HORIZON]",
+    )
+
+
+def test_mapping_of_a_queue_is_checked_against_the_queue(
+    stack: PlatformStack, companion: CompanionServer, name: str, create: Any
+) -> None:
+    sqs, client = companion.client("sqs"), stack.client("lambda")
+    for queue, visible_s in (("slow", "30"), ("hasty", "5")):
+        sqs.create_queue(QueueName=f"{name}-{queue}", Attributes={"VisibilityTimeout": visible_s})
+    arn = f"arn:aws:sqs:{PLACE}:{name}"
+    made = create(FunctionName=name, EventSourceArn=f"{arn}-slow", Enabled=False)
+    del made["ResponseMetadata"]
+    assert made == {
+        "UUID": made["UUID"],
+        "BatchSize": 10,
+        "EventSourceArn": f"{arn}-slow",
+        "EventSourceMappingArn": f"arn:aws:lambda:{PLACE}:event-source-mapping:{made['UUID']}",
+        "FunctionArn": f"arn:aws:lambda:{PLACE}:function:{name}",
+        "FunctionResponseTypes": [],
+        "LastModified": made["LastModified"],
+        "MaximumBatchingWindowInSeconds": 0,
+        "State": "Disabled",
+        "StateTransitionReason": "USER_INITIATED",
+    }
+    make = client.create_event_source_mapping
+    assert refused(make, FunctionName=name, EventSourceArn=f"{arn}-hasty")[1] == (
+        "Queue visibility timeout: 5 seconds is less than Function timeout: 30 seconds"
+    )
+    assert refused(make, FunctionName=name, EventSourceArn=f"{arn}-no")[1] == (
+        "Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue. "
+        "SQS Error Message: The specified queue does not exist."
+    )
+    assert refused(make, FunctionName=name, EventSourceArn=f"{arn}-slow")[1] == (
+        f'An event source mapping with SQS arn (" {arn}-slow ") and function (" {name} ") already exists. '
+        f"Please update or delete the existing mapping with UUID {made['UUID']}"
+    )
+    window = "Maximum batch window in seconds must be greater than 0 if maximum batch size is greater than 10"
+    assert refused(make, FunctionName=name, EventSourceArn=f"{arn}-slow", BatchSize=15)[1] == window
+    update = client.update_event_source_mapping
+    assert refused(update, UUID=made["UUID"], BatchSize=15)[1] == window
