@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore import xform_name
 from botocore.config import Config
@@ -29,6 +29,8 @@ from hearth.clock import Deadline
 from hearth.credentials import Session, mint
 from hearth.errors import HearthError
 from hearth.settings import Settings
+
+T = TypeVar("T")
 
 #: calls that run at once, in a process
 THREADS = 16
@@ -124,6 +126,16 @@ class AwsClients:
         Raises ServiceNotServed, AwsCallFailed, AwsUnreachable (also when the deadline passes).
         """
         work = functools.partial(self.call_blocking, service, operation, account, region, role, parameters)
+        return await self._in_thread(work, service, operation, deadline)
+
+    async def call_elsewhere(
+        self, service: str, operation: str, /, *, account: str, region: str, deadline: Deadline, **parameters: Any
+    ) -> dict[str, Any]:
+        """`call` of another server's service, though this platform runs one, too."""
+        work = functools.partial(self.call_blocking, service, operation, account, region, "", parameters, True)
+        return await self._in_thread(work, service, operation, deadline)
+
+    async def _in_thread(self, work: Callable[[], T], service: str, operation: str, deadline: Deadline) -> T:
         try:
             async with deadline.scope():
                 return await asyncio.get_running_loop().run_in_executor(self._threads, work)
@@ -131,10 +143,17 @@ class AwsClients:
             raise AwsUnreachable(f"{service}:{operation}: no answer within {deadline.budget_s:g} s") from exc
 
     def call_blocking(
-        self, service: str, operation: str, account: str, region: str, role: str, parameters: dict[str, Any]
+        self,
+        service: str,
+        operation: str,
+        account: str,
+        region: str,
+        role: str,
+        parameters: dict[str, Any],
+        elsewhere: bool = False,
     ) -> dict[str, Any]:
         """`call` for code that has a thread of its own already."""
-        return self._exchange(service, operation, account, region, role, lambda _: parameters).answer
+        return self._exchange(service, operation, account, region, role, lambda _: parameters, elsewhere).answer
 
     async def exchange(
         self,
@@ -150,11 +169,7 @@ class AwsClients:
     ) -> Exchange:
         """`call` for who works with the operation's model: parameters gets it, on the call's thread."""
         work = functools.partial(self._exchange, service, operation, account, region, role, parameters)
-        try:
-            async with deadline.scope():
-                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        except TimeoutError as exc:
-            raise AwsUnreachable(f"{service}:{operation}: no answer within {deadline.budget_s:g} s") from exc
+        return await self._in_thread(work, service, operation, deadline)
 
     def _exchange(
         self,
@@ -164,10 +179,11 @@ class AwsClients:
         region: str,
         role: str,
         parameters: Callable[[Any], dict[str, Any]],
+        elsewhere: bool = False,
     ) -> Exchange:
         client = None
         try:
-            client = self.client(service, account, region, role)
+            client = self.client(service, account, region, role, elsewhere)
             method = getattr(client, xform_name(operation), None)
             if method is None:
                 raise AwsCallFailed(service, operation, "UnknownOperation", 400, "botocore knows no such operation")
@@ -196,11 +212,12 @@ class AwsClients:
         except (BotoCoreError, OSError) as exc:
             raise AwsUnreachable(f"{service}:{operation}: {exc}") from exc
 
-    def client(self, service: str, account: str, region: str, role: str = "") -> Any:
+    def client(self, service: str, account: str, region: str, role: str = "", elsewhere: bool = False) -> Any:
         """A botocore client, shared by all threads. Blocking when it is made. Raises ServiceNotServed."""
+        own = canonical(service) in RUN_HERE and not elsewhere
         life = int(time.time()) // (_SESSION_S // 2)  # another client before the credentials of this one end
         with self._making:
-            return self._client(service, account, region, role, life if canonical(service) in RUN_HERE else 0)
+            return self._client(service, account, region, role, life if own else 0, elsewhere)
 
     @functools.cached_property
     def _session(self) -> Any:
@@ -208,8 +225,8 @@ class AwsClients:
 
         return botocore.session.Session()
 
-    def _make(self, service: str, account: str, region: str, role: str, life: int) -> Any:
-        endpoint = self.endpoints.of(service, region)
+    def _make(self, service: str, account: str, region: str, role: str, life: int, elsewhere: bool) -> Any:
+        endpoint = self.endpoints.elsewhere(service, region) if elsewhere else self.endpoints.of(service, region)
         if endpoint is None:
             raise ServiceNotServed(unserved(service))
         return self._session.create_client(
@@ -225,7 +242,7 @@ class AwsClients:
                 response_checksum_validation="when_required",
                 s3={"addressing_style": "auto" if "amazonaws.com" in endpoint else "path"},
             ),
-            **self._keys(canonical(service), account, region, role),
+            **self._keys("" if elsewhere else canonical(service), account, region, role),
         )
 
     def _keys(self, name: str, account: str, region: str, role: str) -> dict[str, str]:

@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     mapping_lease_seconds: float = Field(
         3.0, description="how long a dead poller's shards and queues wait until another takes them", gt=0.5
     )
+    mapping_retry_base_seconds: float = Field(
+        0.25, description="pause before a stream's failed batch runs again; then twice that, ..., a minute", gt=0
+    )
     stream_shard_limit: int = Field(500, description="open shards of all data streams of an account", ge=1)
     max_sandboxes: int | None = Field(None, description="a host's room (default: from memory)", ge=1)
     max_workers: int | None = Field(None, description="most worker processes of a host (default: its cores)", ge=1)

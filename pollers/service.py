@@ -21,6 +21,7 @@ from hearth.broker.event_messages import EventPublisher
 from hearth.broker.invoker import BrokerInvoker
 from hearth.credentials import platform_secret
 from hearth.errors import HearthError
+from hearth.invoker import Invoker
 from hearth.log import configure
 from hearth.settings import Settings
 from hearth.store import Stores, events, keys, leases
@@ -31,6 +32,7 @@ from pollers.mappings import MappingPoller
 from pollers.partition import Partition
 from pollers.provisioning import Provisioner
 from pollers.runners import Runner
+from pollers.streams.runner import StreamRunner
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +67,7 @@ class Poller:
         )
         self._dispatcher = EventDispatcher(self._settings, self._stores, invoker, destinations)
         provisioner = Provisioner(self._settings, self._stores, invoker, self.id)
-        mappings = MappingPoller(self._settings, self._stores, self.id, self._runners())
+        mappings = MappingPoller(self._settings, self._stores, self.id, self._runners(invoker))
         await ControlBus(self._broker).start(lambda change: _on_change(change, mappings))
         log.info("poller ready", extra={"action": "poller_ready", "poller": self.id})
         async with asyncio.TaskGroup() as tasks:
@@ -83,9 +85,9 @@ class Poller:
             for number in list(self._held):
                 self._let_go(tasks, number)
 
-    def _runners(self) -> list[Runner]:
-        """One for each kind of source that mappings may have."""
-        return []
+    def _runners(self, invoker: Invoker) -> list[Runner]:
+        """For every kind of source that mappings may have."""
+        return [StreamRunner(self._settings, self._stores, self._aws, invoker, self._publisher)]
 
     async def _rebalance(self, tasks: asyncio.TaskGroup) -> None:
         """Raises Unavailable when a store does not answer; what is held stays held."""

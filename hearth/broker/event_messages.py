@@ -52,6 +52,7 @@ def event_properties(event: Event) -> BasicProperties:
             sending.condition,
             sending.error_code,
             sending.error_message,
+            sending.folder,
         ]
     return BasicProperties(
         content_type=event.content_type,

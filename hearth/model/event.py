@@ -33,13 +33,15 @@ class DeliveryKind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Where a record goes. condition: what the record says of the event's end. error_*: a dead letter's attributes."""
+    """Where a record goes. condition: what the record says of the event's end. error_*: a dead letter's attributes.
+    folder: where in a bucket it lies, before the date; empty: where records of events do."""
 
     kind: DeliveryKind
     target: str
     condition: str
     error_code: int = 200
     error_message: str = ""
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)

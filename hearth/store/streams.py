@@ -122,6 +122,11 @@ class StreamTable:
         streams: Any = {shard_log(stream, shard): str(before)}
         return bool(await self._call(self._state.waiting.xread(streams, count=1, block=block_ms)))
 
+    async def now_ms(self) -> int:
+        """The clock that entries' ids are made by."""
+        seconds, micros = await self._call(self._state.redis.time())
+        return int(seconds) * 1000 + int(micros) // 1000
+
     async def expire(self, stream: Stream, shard: Shard, now_ms: int) -> None:
         """Give back the room of what has expired; it is not served any more in any case."""
         await self._call(

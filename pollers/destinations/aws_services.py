@@ -100,7 +100,9 @@ async def _to_bus(aws: AwsClients, destination: Destination, parcel: Event, dead
 
 async def _to_bucket(aws: AwsClients, destination: Destination, parcel: Event, deadline: Deadline) -> None:
     now = datetime.now(UTC)
-    key = f"aws/lambda/async/{parcel.name}/{now:%Y/%m/%d}/{now:%Y-%m-%dT%H.%M.%S}-{uuid.uuid4()}"
+    assert parcel.delivery is not None
+    folder = parcel.delivery.folder or f"aws/lambda/async/{parcel.name}"
+    key = f"{folder}/{now:%Y/%m/%d}/{now:%Y-%m-%dT%H.%M.%S}-{uuid.uuid4()}"
     await _call(
         aws,
         destination,

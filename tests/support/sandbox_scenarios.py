@@ -257,8 +257,13 @@ async def cancellation(supervisor: Supervisor, code: Path) -> Answer:
     }
 
 
+def _mounts() -> list[str]:
+    return Path("/proc/self/mountinfo").read_text().splitlines()
+
+
 async def staging(supervisor: Supervisor, code: Path) -> Answer:
     """Code below a folder that only the worker may enter."""
+    before = set(_mounts())
     closed = code.with_name("closed")
     inside = closed / "code"
     inside.mkdir(parents=True)
@@ -275,7 +280,7 @@ async def staging(supervisor: Supervisor, code: Path) -> Answer:
         third = (await run(supervisor, a_spec("closed-3", inside, script)))[1].strip()
     except SpawnFailed as exc:
         third = str(exc)
-    visible = any("hearth" in line for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    visible = any("hearth" in line for line in set(_mounts()) - before)
     return {"answers": [first, second], "unreadable": third, "mounts on the host": visible}
 
 

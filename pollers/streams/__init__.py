@@ -1,0 +1,1 @@
+"""Event source mappings of streams: a mapping's shard read in order, batched, invoked, checkpointed."""
