@@ -137,9 +137,9 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
         cache = FunctionCache(functions)
         settler = Settler(functions, cache, stores.coordination, control)
         apis = ApiTable(stores.state)
-        doors: DoorCache[HttpApi | RestApi] = DoorCache(ApiLoader(apis, settings), apis.epoch)
+        doors: DoorCache[HttpApi | RestApi] = DoorCache("front doors", ApiLoader(apis, settings), apis.epoch)
         urls = UrlTable(stores.state)
-        url_owners: DoorCache[UrlOwner] = DoorCache(lambda url_id, _: urls.owner(url_id), apis.epoch)
+        url_owners: DoorCache[UrlOwner] = DoorCache("URLs", lambda id_, _: urls.owner(id_), apis.epoch)
 
         def on_change(change: Change) -> None:
             settler.on_change(change)
@@ -147,13 +147,13 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
                 doors.changed()
 
         await control.start(on_change)
-        await cache.renew()
-        await identities.renew()
+        await cache.lease.renew()
+        await identities.lease.renew()
         for name, work in (
-            ("function-cache", cache.keep_renewed()),
-            ("front-doors", doors.keep_renewed()),
-            ("identities", identities.keep_renewed()),
-            ("url-owners", url_owners.keep_renewed()),
+            ("function-cache", cache.lease.keep_renewed()),
+            ("front-doors", doors.lease.keep_renewed()),
+            ("identities", identities.lease.keep_renewed()),
+            ("url-owners", url_owners.lease.keep_renewed()),
             ("settler", settler.run()),
             ("clock", clock.keep_read(stores.state)),
         ):

@@ -1,28 +1,20 @@
 """Functions near at hand: the Invoke path finds a qualifier's version without asking `state`.
 
-An entry may be used while the cache's lease holds: a task reads the epoch that every change raises, and one second
-after the last successful read the cache is no longer believed. Changes are also announced on the control bus, so a
-gateway usually knows within milliseconds; it acknowledges them, and the updating gateway waits for that.
+An entry may be used while the cache's lease holds (`gateway.epoch_lease`). Changes are also announced on the control
+bus, so a gateway usually knows within milliseconds; it acknowledges them, and the updating gateway waits for that.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from gateway.epoch_lease import EpochLease
 from hearth.arn import LATEST
-from hearth.errors import HearthError
 from hearth.store.functions import Function, FunctionRecord, FunctionTable
 
-log = logging.getLogger(__name__)
-
-#: what is kept is believed this long after the epoch was last read
-LEASE_S = 1.0
-READ_EPOCH_EVERY_S = 0.5
 #: beyond this many functions the oldest entries make room
 MAX_ENTRIES = 10_000
 
@@ -48,11 +40,9 @@ class FunctionCache:
     ) -> None:
         """draw: uniform in [0, 1); decides between the versions of a weighted alias."""
         self._table = table
-        self._monotonic = monotonic
+        self.lease = EpochLease("functions", table.epoch, self._on_change, monotonic=monotonic)
         self._draw = draw
         self._entries: dict[FunctionKey, _Entry] = {}
-        self._believed_until_s = 0.0
-        self._epoch = -1
         #: raised by every drop: a read that began before it must not be kept
         self._generation = 0
 
@@ -88,7 +78,7 @@ class FunctionCache:
         return entry.function if entry else None
 
     async def _entry(self, key: FunctionKey) -> _Entry | None:
-        if self._monotonic() < self._believed_until_s:
+        if self.lease.holds:
             entry = self._entries.get(key)
             if entry is not None:
                 return entry
@@ -111,21 +101,5 @@ class FunctionCache:
         self._generation += 1
         self._entries.clear()
 
-    async def renew(self) -> None:
-        """Read the epoch once: extends the lease, and drops everything if something has changed."""
-        asked_at_s = self._monotonic()
-        epoch = await self._table.epoch()
-        if epoch != self._epoch:
-            self._epoch = epoch
-            self.drop_all()
-        self._believed_until_s = asked_at_s + LEASE_S
-
-    async def keep_renewed(self) -> None:
-        """Runs for the life of the process, in a task of its owner's."""
-        while True:
-            try:
-                async with asyncio.timeout(LEASE_S):
-                    await self.renew()
-            except (HearthError, TimeoutError) as exc:
-                log.warning("function cache not renewed", extra={"action": "cache_not_renewed", "error": str(exc)})
-            await asyncio.sleep(READ_EPOCH_EVERY_S)
+    async def _on_change(self) -> None:
+        self.drop_all()

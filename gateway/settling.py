@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
-from gateway.function_cache import LEASE_S, FunctionCache
+from gateway.epoch_lease import LEASE_S
+from gateway.function_cache import FunctionCache
 from hearth.broker.control import Change, ControlBus
 from hearth.clock import Deadline, now_ms
 from hearth.errors import HearthError

@@ -1,23 +1,17 @@
 """Front doors near at hand: a warm request finds its API without asking `state`.
 
-As with functions (`gateway.function_cache`), what is kept is believed for a lease of one second after the epoch that
-every change raises was last read, and changes come over the control bus besides.
+As with functions (`gateway.function_cache`), what is kept is believed while a lease holds, and changes come over the
+control bus besides.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from hearth.errors import HearthError
+from gateway.epoch_lease import EpochLease
 
-log = logging.getLogger(__name__)
-
-LEASE_S = 1.0
-READ_EPOCH_EVERY_S = 0.5
 #: beyond this many the oldest make room
 MAX_ENTRIES = 10_000
 
@@ -29,30 +23,29 @@ class DoorCache(Generic[T]):
 
     def __init__(
         self,
+        of: str,
         load: Callable[[str, T | None], Awaitable[T | None]],
         epoch: Callable[[], Awaitable[int]],
         *,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """load(id, kept): None if there is none, which is not kept; `kept`, if that still is what it would load.
+        """of: what is kept, for the log.
 
+        load(id, kept): None if there is none, which is not kept; `kept`, if that still is what it would load.
         So a door that has not changed keeps what it has learnt, its authorizers' answers, when another one has.
         Raises Unavailable.
         """
         self._load = load
-        self._read_epoch = epoch
-        self._monotonic = monotonic
+        self.lease = EpochLease(of, epoch, self._on_change, monotonic=monotonic)
         #: with the generation that it was loaded or looked up in
         self._entries: dict[str, tuple[int, T]] = {}
-        self._believed_until_s = 0.0
-        self._epoch = -1
         #: raised by every change: what was loaded before is looked up before it is believed again
         self._generation = 0
 
     async def get(self, door_id: str) -> T | None:
         """Raises Unavailable."""
         generation, kept = self._entries.get(door_id, (-1, None))
-        if kept is not None and generation == self._generation and self._monotonic() < self._believed_until_s:
+        if kept is not None and generation == self._generation and self.lease.holds:
             return kept
         generation = self._generation
         loaded = await self._load(door_id, kept)
@@ -68,21 +61,5 @@ class DoorCache(Generic[T]):
         """Some door has changed."""
         self._generation += 1
 
-    async def renew(self) -> None:
-        """Read the epoch once: extends the lease; if something has changed, every door is looked up again."""
-        asked_at_s = self._monotonic()
-        epoch = await self._read_epoch()
-        if epoch != self._epoch:
-            self._epoch = epoch
-            self.changed()
-        self._believed_until_s = asked_at_s + LEASE_S
-
-    async def keep_renewed(self) -> None:
-        """Runs for the life of the process, in a task of its owner's."""
-        while True:
-            try:
-                async with asyncio.timeout(LEASE_S):
-                    await self.renew()
-            except (HearthError, TimeoutError) as exc:
-                log.warning("front doors not renewed", extra={"action": "doors_not_renewed", "error": str(exc)})
-            await asyncio.sleep(READ_EPOCH_EVERY_S)
+    async def _on_change(self) -> None:
+        self.changed()

@@ -17,7 +17,6 @@ from hearth.store.client import Store
 class Identities:
     """All there are, as one read shows them."""
 
-    epoch: int = -1
     access_keys: dict[str, AccessKey] = field(default_factory=dict)
     #: (account, name) -> role
     roles: dict[tuple[str, str], Role] = field(default_factory=dict)
@@ -33,12 +32,9 @@ class IdentityTable:
         return int(await self._state.get(keys.IDENTITIES_EPOCH) or 0)
 
     async def all(self) -> Identities:
-        epoch, access_keys, roles = await self._transaction(
-            lambda pipe: pipe.get(keys.IDENTITIES_EPOCH).hgetall(keys.ACCESS_KEYS).hgetall(keys.ROLES)
-        )
+        access_keys, roles = await self._transaction(lambda pipe: pipe.hgetall(keys.ACCESS_KEYS).hgetall(keys.ROLES))
         found = [Role.from_json(data) for data in roles.values()]
         return Identities(
-            int(epoch or 0),
             {name.decode(): AccessKey.from_json(data) for name, data in access_keys.items()},
             {(role.account, role.name): role for role in found},
         )

@@ -41,8 +41,8 @@ class Table:
 
 def known(*access_keys: AccessKey, roles: tuple[Role, ...] = ()) -> IdentityCache:
     by_id = {key.id: key for key in access_keys}
-    cache = IdentityCache(Table(Identities(1, by_id, {(role.account, role.name): role for role in roles})))  # type: ignore[arg-type]
-    asyncio.run(cache.renew())
+    cache = IdentityCache(Table(Identities(by_id, {(role.account, role.name): role for role in roles})))  # type: ignore[arg-type]
+    asyncio.run(cache.lease.renew())
     return cache
 
 

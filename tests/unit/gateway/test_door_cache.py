@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gateway.front_doors.cache import LEASE_S, DoorCache
+from gateway.epoch_lease import LEASE_S
+from gateway.front_doors.cache import DoorCache
 
 
 class Table:
@@ -14,7 +15,7 @@ class Table:
         self.epoch = 0
         self.loads: list[str] = []
         self.looks = 0
-        self.cache: DoorCache[list[int]] = DoorCache(self.load, self.read_epoch, monotonic=lambda: self.now_s)
+        self.cache: DoorCache[list[int]] = DoorCache("doors", self.load, self.read_epoch, monotonic=lambda: self.now_s)
 
     async def load(self, door_id: str, kept: list[int] | None) -> list[int] | None:
         self.looks += 1
@@ -30,7 +31,7 @@ class Table:
 
 async def test_a_door_is_loaded_once_and_believed_for_the_lease() -> None:
     table = Table()
-    await table.cache.renew()
+    await table.cache.lease.renew()
     first = await table.cache.get("a")
     assert await table.cache.get("a") is first
     assert (table.loads, table.looks) == (["a"], 1)
@@ -42,10 +43,10 @@ async def test_a_door_is_loaded_once_and_believed_for_the_lease() -> None:
 
 async def test_a_change_of_another_door_keeps_what_was_compiled() -> None:
     table = Table()
-    await table.cache.renew()
+    await table.cache.lease.renew()
     kept, _ = await table.cache.get("a"), await table.cache.get("b")
     table.revisions["b"], table.epoch = 2, 1
-    await table.cache.renew()
+    await table.cache.lease.renew()
     assert await table.cache.get("a") is kept
     assert await table.cache.get("b") == [2]
     assert table.loads == ["a", "b", "b"]
@@ -53,7 +54,7 @@ async def test_a_change_of_another_door_keeps_what_was_compiled() -> None:
 
 async def test_a_deleted_door_is_gone() -> None:
     table = Table()
-    await table.cache.renew()
+    await table.cache.lease.renew()
     await table.cache.get("a")
     del table.revisions["a"]
     table.cache.changed()
@@ -62,7 +63,7 @@ async def test_a_deleted_door_is_gone() -> None:
 
 async def test_what_was_loaded_while_something_changed_is_not_kept() -> None:
     table = Table()
-    await table.cache.renew()
+    await table.cache.lease.renew()
     load = table.load
 
     async def slow(door_id: str, kept: list[int] | None) -> list[int] | None:

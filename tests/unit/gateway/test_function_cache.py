@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.function_cache import LEASE_S, FunctionCache
+from gateway.epoch_lease import LEASE_S
+from gateway.function_cache import FunctionCache
 from hearth.errors import Unavailable
 from hearth.model.function import Alias
 from hearth.store.functions import Function, FunctionRecord
@@ -66,7 +67,7 @@ def clock() -> Clock:
 @pytest.fixture
 async def cache(table: Table, clock: Clock) -> FunctionCache:
     made = FunctionCache(table, monotonic=clock, draw=lambda: table.draw)  # type: ignore[arg-type]
-    await made.renew()
+    await made.lease.renew()
     return made
 
 
@@ -85,7 +86,7 @@ async def test_lease_that_ran_out_bypasses_the_cache(cache: FunctionCache, table
 async def test_renewal_without_a_change_keeps_entries(cache: FunctionCache, table: Table, clock: Clock) -> None:
     await cache.get(*KEY)
     clock.now_s += LEASE_S / 2
-    await cache.renew()
+    await cache.lease.renew()
     clock.now_s += LEASE_S * 0.7
     await cache.get(*KEY)
     assert table.reads == 1
@@ -94,7 +95,7 @@ async def test_renewal_without_a_change_keeps_entries(cache: FunctionCache, tabl
 async def test_raised_epoch_drops_everything(cache: FunctionCache, table: Table) -> None:
     await cache.get(*KEY)
     table.number += 1
-    await cache.renew()
+    await cache.lease.renew()
     await cache.get(*KEY)
     assert table.reads == 2
 
@@ -103,7 +104,7 @@ async def test_failed_renewal_extends_nothing(cache: FunctionCache, table: Table
     await cache.get(*KEY)
     table.away = True
     with pytest.raises(Unavailable):
-        await cache.renew()
+        await cache.lease.renew()
     clock.now_s += LEASE_S
     await cache.get(*KEY)
     assert table.reads == 2

@@ -25,12 +25,12 @@ class Nobody:
         return 0
 
     async def all(self) -> Identities:
-        return Identities(0)
+        return Identities()
 
 
 def other_side() -> Verifier:
     cache = IdentityCache(Nobody())  # type: ignore[arg-type]
-    asyncio.run(cache.renew())
+    asyncio.run(cache.lease.renew())
     return Verifier(Keys(Settings(access_keys="AKIDOWN:secret:111122223333"), b"", cache))
 
 
