@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from hearth.embedded.process import OnLine, Process, until_ready
+from hearth.embedded.unit import ProcessUnit
 from hearth.settings import PREFIX, Settings
 
 #: time to import, connect and answer; a loaded machine with cold caches needs most of it
 _START_S = 60.0
 
 
-class ServiceUnit:
+class ServiceUnit(ProcessUnit):
     """`ready` is asked until it says yes; then start() returns."""
 
     def __init__(self, name: str, settings: Settings, ready: Callable[[], Awaitable[bool]], on_line: OnLine) -> None:
@@ -22,33 +23,16 @@ class ServiceUnit:
         self._settings = settings
         self._ready = ready
         self._on_line = on_line
-        self._process: Process | None = None
-
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid if self._process and self._process.running else None
 
     async def start(self) -> None:
-        self._process = await Process.start(
+        self.process = await Process.start(
             self.name,
             [sys.executable, "-m", "hearth.cli", "serve", self.name],
             env=environment(self._settings),
             cwd=Path("/"),
             on_line=self._on_line,
         )
-        await until_ready(self._process, self._ready, deadline_s=_START_S)
-
-    async def wait(self) -> int:
-        assert self._process is not None
-        return await self._process.wait()
-
-    async def stop(self, grace_s: float) -> None:
-        if self._process:
-            await self._process.stop(grace_s)
-
-    def kill(self) -> None:
-        if self._process:
-            self._process.kill()
+        await until_ready(self.process, self._ready, deadline_s=_START_S)
 
 
 def environment(settings: Settings) -> dict[str, str]:

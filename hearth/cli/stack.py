@@ -11,8 +11,9 @@ import contextlib
 import time
 from collections.abc import Callable
 
-from hearth.embedded.process import StartFailed, Unit
+from hearth.embedded.process import StartFailed
 from hearth.embedded.stackfile import StackFile
+from hearth.embedded.unit import Unit
 
 _FIRST_DELAY_S = 0.5
 _LONGEST_DELAY_S = 30.0

@@ -18,6 +18,7 @@ from pathlib import Path
 from hearth.aws_endpoints import COMPANION, canonical
 from hearth.embedded.process import OnLine, Process, StartFailed, last_lines, until_ready
 from hearth.embedded.stackfile import StackFile
+from hearth.embedded.unit import ProcessUnit
 
 #: what of moto its services here need beyond itself
 PACKAGES = ("moto[dynamodb,events,s3,ssm]>=5.2,<6", "flask>=3", "flask-cors>=5")
@@ -36,7 +37,7 @@ def wanted(services: str) -> list[str]:
     return names
 
 
-class Companion:
+class Companion(ProcessUnit):
     """One server for all of its services."""
 
     name = "companion"
@@ -46,34 +47,17 @@ class Companion:
         self._account = account
         self._region = region
         self._on_line = on_line
-        self._process: Process | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._stack.ports[self.name]}"
 
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid if self._process and self._process.running else None
-
     async def start(self) -> None:
         """Raises StartFailed; `install` has been run before."""
         port = self._stack.port(self.name)
         argv, environ = command(port, self._account, self._region)
-        self._process = await Process.start(self.name, argv, env=environ, cwd=Path("/"), on_line=self._told)
-        await until_ready(self._process, lambda: _answers(port), deadline_s=_START_S)
-
-    async def wait(self) -> int:
-        assert self._process
-        return await self._process.wait()
-
-    async def stop(self, grace_s: float) -> None:
-        if self._process:
-            await self._process.stop(grace_s)
-
-    def kill(self) -> None:
-        if self._process:
-            self._process.kill()
+        self.process = await Process.start(self.name, argv, env=environ, cwd=Path("/"), on_line=self._told)
+        await until_ready(self.process, lambda: _answers(port), deadline_s=_START_S)
 
     def _told(self, name: str, line: str) -> None:
         if not _ROUTINE.search(line):

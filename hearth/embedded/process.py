@@ -16,7 +16,6 @@ import subprocess
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 #: called with (name of the process, one line it printed)
 OnLine = Callable[[str, str], None]
@@ -31,28 +30,6 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 class StartFailed(Exception):
     """Something of ours could not be started. The text says what, why, and what to do about it."""
-
-
-class Unit(Protocol):
-    """What the stack starts, watches, restarts and stops: a server or a service."""
-
-    name: str
-
-    async def start(self) -> None:
-        """Return when it is ready. Raises StartFailed, with nothing left running."""
-
-    async def wait(self) -> int:
-        """Return its exit status as soon as it has ended by itself."""
-
-    async def stop(self, grace_s: float) -> None:
-        """End it in order within grace_s seconds, then by force. Nothing of it remains afterwards."""
-
-    def kill(self) -> None:
-        """End it at once by force."""
-
-    @property
-    def pid(self) -> int | None:
-        """None while it does not run."""
 
 
 def end_with(parent: int, with_signal: signal.Signals) -> Callable[[], None]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hearth.embedded.process import OnLine, Unit
+from hearth.embedded.process import OnLine
 from hearth.embedded.rabbitmq import RabbitMQ
 from hearth.embedded.stackfile import StackFile
+from hearth.embedded.unit import Unit
 from hearth.embedded.valkey import Valkey
 from hearth.settings import Settings
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from hearth.embedded.process import OnLine, Process, StartFailed, until_ready
 from hearth.embedded.stackfile import StackFile
+from hearth.embedded.unit import ProcessUnit
 
 Role = Literal["state", "coordination"]
 
@@ -39,7 +40,7 @@ def server_binary() -> Path:
         ) from exc
 
 
-class Valkey:
+class Valkey(ProcessUnit):
     """One server, with its data and configuration below `home`."""
 
     def __init__(self, role: Role, home: Path, stack: StackFile, on_line: OnLine) -> None:
@@ -48,15 +49,10 @@ class Valkey:
         self._home = home
         self._stack = stack
         self._on_line = on_line
-        self._process: Process | None = None
 
     @property
     def url(self) -> str:
         return f"redis://:{self._stack.password(self._role)}@127.0.0.1:{self._stack.ports[self._role]}/0"
-
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid if self._process and self._process.running else None
 
     async def start(self) -> None:
         binary = server_binary()
@@ -66,7 +62,7 @@ class Valkey:
         fd = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(fd, "w") as file:  # not on the command line, which everybody on the host can read
             file.write(self._config(port))
-        self._process = await Process.start(
+        self.process = await Process.start(
             self.name,
             [str(binary), str(config)],
             env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
@@ -74,19 +70,7 @@ class Valkey:
             on_line=self._told,
         )
         password = self._stack.password(self._role)
-        await until_ready(self._process, lambda: _answers(port, password), deadline_s=_START_S)
-
-    async def wait(self) -> int:
-        assert self._process
-        return await self._process.wait()
-
-    async def stop(self, grace_s: float) -> None:
-        if self._process:
-            await self._process.stop(grace_s)
-
-    def kill(self) -> None:
-        if self._process:
-            self._process.kill()
+        await until_ready(self.process, lambda: _answers(port, password), deadline_s=_START_S)
 
     def _told(self, name: str, line: str) -> None:
         """Without what it says at every start and stop; the overcommit setting is `hearth doctor`'s matter."""
