@@ -25,7 +25,6 @@ from hearth.invoker import Invoker
 from hearth.log import configure
 from hearth.settings import Settings
 from hearth.store import Stores, events, keys, leases
-from hearth.store.functions import FunctionTable
 from pollers.destinations import Destinations
 from pollers.event_dispatcher import EventDispatcher
 from pollers.mappings import MappingPoller
@@ -62,9 +61,7 @@ class Poller:
             self._broker, partitions=self._partitions, max_bytes=self._settings.event_queue_bytes
         )
         await self._publisher.start()
-        destinations = Destinations(
-            self._broker, self._publisher, FunctionTable(self._stores.state), self._aws, self._settings.max_event_bytes
-        )
+        destinations = Destinations(self._settings, self._broker, self._publisher, self._stores.state, self._aws)
         self._dispatcher = EventDispatcher(self._settings, self._stores, invoker, destinations)
         provisioner = Provisioner(self._settings, self._stores, invoker, self.id)
         mappings = MappingPoller(self._settings, self._stores, self.id, self._runners(invoker))

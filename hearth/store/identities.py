@@ -39,6 +39,11 @@ class IdentityTable:
             {(role.account, role.name): role for role in found},
         )
 
+    async def role(self, account: str, name: str) -> Role | None:
+        """None: nobody has said what it may do."""
+        (data,) = await self._transaction(lambda pipe: pipe.hget(keys.ROLES, f"{account}:{name}"))
+        return None if data is None else Role.from_json(data)
+
     async def put_access_key(self, key: AccessKey) -> None:
         await self._transaction(
             lambda pipe: pipe.hset(keys.ACCESS_KEYS, key.id, key.to_json()).incr(keys.IDENTITIES_EPOCH)

@@ -13,11 +13,15 @@ from hearth.clock import Deadline
 from hearth.errors import HearthError, Unavailable
 from hearth.model.destination import DestinationKind, parse_destination
 from hearth.model.event import Event
+from hearth.settings import Settings
+from hearth.store import Store
 from hearth.store.functions import FunctionTable
+from hearth.store.identities import IdentityTable
 from pollers.destinations import aws_services
 from pollers.destinations.exchanges import ExchangePublisher
 from pollers.destinations.failures import NotDelivered
 from pollers.destinations.functions import invoke_function
+from pollers.destinations.permission import RolePermissions
 
 __all__ = ["Destinations", "NotDelivered"]
 
@@ -29,13 +33,13 @@ class Destinations:
     """All kinds behind one method."""
 
     def __init__(
-        self, broker: Broker, publisher: EventPublisher, functions: FunctionTable, aws: AwsClients, most_bytes: int
+        self, settings: Settings, broker: Broker, publisher: EventPublisher, state: Store, aws: AwsClients
     ) -> None:
-        """most_bytes: of an event that a function gets."""
         self._publisher = publisher
-        self._functions = functions
+        self._functions = FunctionTable(state)
+        self._permissions = RolePermissions(self._functions, IdentityTable(state), permissive=settings.permissive)
         self._aws = aws
-        self._most_bytes = most_bytes
+        self._most_bytes = settings.max_event_bytes
         self._exchanges = ExchangePublisher(broker)
 
     async def send(self, parcel: Event) -> None:
@@ -48,6 +52,7 @@ class Destinations:
         if destination.fifo:
             raise NotDelivered("FIFO queues and topics can't be destinations", final=True)
         try:
+            await self._permissions.check(destination, parcel)
             match destination.kind:
                 case DestinationKind.FUNCTION:
                     await invoke_function(self._publisher, self._functions, destination, parcel, self._most_bytes)

@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.integration.test_events import dropped, runs, send
+from tests.support.command import hearth
 from tests.support.companion import CompanionServer
 from tests.support.stack import PlatformStack
 from tests.support.waiting import until
@@ -118,6 +119,29 @@ def test_exchange_of_the_platforms_broker_gets_records_and_dead_ones_are_kept(st
     assert undelivered["requestContext"]["requestId"] == bad
     assert undelivered["destination"]["condition"] == "RetriesExhausted"
     assert "no-such-exchange" in undelivered["destination"]["error"]
+
+
+def role_may(stack: PlatformStack, role: str, *options: str) -> None:
+    done = hearth("roles", "allow", role, *options, env=stack.environ() | stack.servers.environ())
+    assert done.returncode == 0, done.stderr
+
+
+def test_records_go_only_where_the_functions_role_may_send_them(stack: PlatformStack) -> None:
+    receiver = stack.deploy(None, RECEIVER)
+    name = stack.deploy(None, ANSWER, Role="arn:aws:iam::000000000000:role/sender")
+    configure(stack, name, on_success=ARN + receiver)
+    role_may(stack, "sender", "--allow", "logs:*")
+    send(stack, name, {"a": 1})
+    (kept,) = until(lambda: dropped(stack, name))
+    assert kept["requestContext"]["condition"] == "DestinationDeliveryFailed"
+    assert "role/sender/" in kept["destination"]["error"]
+    assert (
+        f"not authorized to perform: lambda:InvokeFunction on resource: {ARN}{receiver}" in kept["destination"]["error"]
+    )
+    role_may(stack, "sender", "--allow", "lambda:InvokeFunction", "--on", ARN + receiver)
+    sent = request_id(send(stack, name, {"a": 2}))
+    (ran,) = until(lambda: runs(stack, receiver))
+    assert ran["ran"]["requestContext"]["requestId"] == sent
 
 
 @pytest.mark.parametrize(
