@@ -25,7 +25,6 @@ from gateway.ids import new_request_id
 from gateway.not_served import error_answer
 from gateway.pass_through import Incoming
 from gateway.protocols.service import Service
-from gateway.rate_limits import ApiRates
 from gateway.receiving import Disconnected, Receive, read_body
 from gateway.routes import Route, Router
 from gateway.sending import Send, send_answer
@@ -55,7 +54,6 @@ class Gateway:
         self._limits = Limits.of(settings)
         self._router = Router(offers(self._limits))
         self._endpoints = AwsEndpoints(settings)
-        self._rates = ApiRates(settings.api_get_function_rate, settings.api_get_policy_rate, settings.api_control_rate)
         self._backends: Backends | None = None
         self._function_port = settings.function_listener
 
@@ -227,7 +225,7 @@ class Gateway:
         if route.operation is None:
             raise ApiError("UnknownOperationException", 404, f"{service.name}:{route.name} is not offered by Hearth.")
         if service.name == "lambda":
-            self._rates.check(caller.account, caller.region, route.name)
+            backends.api_rates.check(caller.account, caller.region, route.name)
         plan = route.plan
         given = plan.parse(request, path_values)
         plan.validate(given)

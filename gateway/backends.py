@@ -19,8 +19,9 @@ from gateway.function_cache import FunctionCache
 from gateway.identity_cache import IdentityCache
 from gateway.keys import Keys
 from gateway.pass_through import PassThrough
-from gateway.rate_limits import RateLimits
+from gateway.rate_limits import ApiRates, Buckets, RateLimits
 from gateway.settling import Settler
+from gateway.shared_rates import SharedRates
 from gateway.sigv4 import Verifier
 from hearth.aws_clients import AwsClients
 from hearth.blobs import BlobStore
@@ -89,6 +90,7 @@ class Backends:
     url_owners: DoorCache[UrlOwner]
     concurrency: ConcurrencyTable
     rates: RateLimits
+    api_rates: ApiRates
     aws: AwsClients
     pass_through: PassThrough
     identities: IdentityCache
@@ -136,6 +138,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
         streams = StreamTable(stores.state)
         cache = FunctionCache(functions)
         settler = Settler(functions, cache, stores.coordination, control)
+        buckets = Buckets()
         apis = ApiTable(stores.state)
         doors: DoorCache[HttpApi | RestApi] = DoorCache("front doors", ApiLoader(apis, settings), apis.epoch)
         urls = UrlTable(stores.state)
@@ -155,6 +158,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
             ("identities", identities.lease.keep_renewed()),
             ("url-owners", url_owners.lease.keep_renewed()),
             ("settler", settler.run()),
+            ("rates", SharedRates(buckets, stores.coordination).run()),
             ("clock", clock.keep_read(stores.state)),
         ):
             stack.push_async_callback(_stop, _owned(name, work))
@@ -190,7 +194,10 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
             apis=apis,
             doors=doors,
             concurrency=ConcurrencyTable(stores.state, settings.account_concurrency),
-            rates=RateLimits(settings.requests_per_sandbox, settings.account_concurrency),
+            rates=RateLimits(buckets, settings.requests_per_sandbox, settings.account_concurrency),
+            api_rates=ApiRates(
+                buckets, settings.api_get_function_rate, settings.api_get_policy_rate, settings.api_control_rate
+            ),
             identities=identities,
             urls=urls,
             url_owners=url_owners,

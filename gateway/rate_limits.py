@@ -1,7 +1,7 @@
 """How many requests a second may be sent to sandboxes: so many for each that a function, or the account, may have.
 
-Counted by each gateway process for itself, so that the warm path asks nobody: what a platform of several processes lets
-through lies between one and as many times the rate. The mean over ten seconds counts, as with the scaling rate.
+Counted in the process, so that the warm path asks nobody; `gateway.shared_rates` adds what others counted. The mean
+over ten seconds counts, as with the scaling rate.
 Source: Lambda Developer Guide, quotas: 10 requests a second per execution environment.
 """
 
@@ -29,27 +29,42 @@ class Buckets:
         self._monotonic = monotonic
         #: whose -> (requests left, when that was)
         self._levels: dict[str, tuple[float, float]] = {}
+        self._taken: dict[str, int] = {}
 
     def take(self, whose: str, rate: float) -> bool:
         """False: it comes too soon."""
         now, burst = self._monotonic(), rate * BURST_S
         left, at = self._levels.get(whose, (burst, now))
-        left = min(burst, left + (now - at) * rate)
+        # others may have taken more than there was: at most as much as comes back in ten seconds is owed
+        left = min(burst, max(left, -burst) + (now - at) * rate)
         if whose not in self._levels and len(self._levels) >= _KEPT:
             del self._levels[next(iter(self._levels))]
-        self._levels[whose] = (left - 1 if left >= 1 else left, now)
-        return left >= 1
+        if left < 1:
+            self._levels[whose] = (left, now)
+            return False
+        self._levels[whose] = (left - 1, now)
+        self._taken[whose] = self._taken.get(whose, 0) + 1
+        return True
+
+    def taken(self) -> dict[str, int]:
+        """Whose -> requests that were let through since this was asked last."""
+        taken, self._taken = self._taken, {}
+        return taken
+
+    def take_off(self, whose: str, count: int) -> None:
+        """Others let through as many."""
+        if whose in self._levels:
+            left, at = self._levels[whose]
+            self._levels[whose] = (left - count, at)
 
 
 class RateLimits:
     """per_sandbox: requests a second, 0 for no limit. account_limit: sandboxes that an account may have in a region."""
 
-    def __init__(
-        self, per_sandbox: float, account_limit: int, *, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, buckets: Buckets, per_sandbox: float, account_limit: int) -> None:
+        self._buckets = buckets
         self._per_sandbox = per_sandbox
         self._account_limit = account_limit
-        self._buckets = Buckets(monotonic)
 
     def refusal(self, account: str, region: str, arn: str, reserved: int | None) -> str:
         """Count a request; AWS's Reason if it comes too soon, else empty. reserved: the function's own concurrency."""
@@ -63,17 +78,10 @@ class RateLimits:
 class ApiRates:
     """Control calls of the Lambda API a second, of an account in a region. A rate of 0: no limit."""
 
-    def __init__(
-        self,
-        get_function: float,
-        get_policy: float,
-        others: float,
-        *,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, buckets: Buckets, get_function: float, get_policy: float, others: float) -> None:
+        self._buckets = buckets
         self._rates = {"GetFunction": get_function, "GetPolicy": get_policy}
         self._others = others
-        self._buckets = Buckets(monotonic)
 
     def check(self, account: str, region: str, operation: str) -> None:
         """Count a call. Raises TooManyRequests."""

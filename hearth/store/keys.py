@@ -54,7 +54,6 @@ state
     hearth:map-runs:ARN                 zset    an execution's map runs -> started, epoch ms
     hearth:api:ID                       hash    an API of API Gateway: revision, record, snapshot:DEPLOYMENT
     hearth:apis:KIND:{acct:region}      zset    ids of an account's HTTP or REST APIs, score 0
-    hearth:doors:epoch                  int     raised by every change of an API
     hearth:url:ID                       string  [account, region, function, alias] that a function URL belongs to
     hearth:doors:epoch                  int     raised by every change of an API or a function URL
     hearth:stream:{acct:region}:NAME    hash    a data stream: revision, record (model.stream.Stream JSON)
@@ -84,6 +83,7 @@ coordination (may be lost at any time)
     hearth:slots:ACCT:REGION            zset    sandbox id -> expiry: an account's sandboxes on demand
     hearth:slots:ARN                    zset    sandbox id -> expiry: a function's sandboxes on demand
     hearth:scaling:ARN                  hash    starts left in the 10 s (starts), and when they were counted (at)
+    hearth:requests:WHOSE               int     requests that all gateways counted against a rate; with expiry
     hearth:provisioned:KEY              zset    sandbox id -> expiry: a version's provisioned sandboxes
     hearth:provisioned:ready:KEY        zset    sandbox id -> expiry: the ready ones
     hearth:provisioned:lease            string  the poller that provisions, with expiry
@@ -126,9 +126,11 @@ STREAM_PLACES = "hearth:stream-places"
 MAPPINGS = "hearth:mappings"
 MAPPINGS_EPOCH = "hearth:mappings:epoch"
 MAPPING_POLLERS = "hearth:mappings:pollers"
-
-
 DOORS_EPOCH = "hearth:doors:epoch"
+
+
+def requests(whose: str) -> str:
+    return f"hearth:requests:{whose}"
 
 
 def function(account: str, region: str, name: str) -> str:

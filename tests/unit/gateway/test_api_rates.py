@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.rate_limits import BURST_S, ApiRates
+from gateway.rate_limits import BURST_S, ApiRates, Buckets
 from hearth.errors import TooManyRequests
 
 
 def rates(now: list[float]) -> ApiRates:
-    return ApiRates(2, 0, 1, monotonic=lambda: now[0])
+    return ApiRates(Buckets(lambda: now[0]), 2, 0, 1)
 
 
 def test_calls_beyond_the_rate_are_refused_until_time_has_passed() -> None:
