@@ -67,7 +67,7 @@ class Decoders:
 
         def decode(value: Any) -> dict[str, Any]:
             if not isinstance(value, dict):
-                raise Serialization("Expected a JSON object" if value is not None else "Unexpected null")
+                raise _mistaken(value, "")
             return {name: codec(value[wire]) for name, wire, codec in fields if value.get(wire) is not None}
 
         return decode
@@ -79,11 +79,11 @@ class Decoders:
             return self.structure(shape)
         if isinstance(shape, ListShape):
             item = self.of(shape.member)
-            return lambda value: [item(one) if one is not None else None for one in _expect(value, list, "List")]
+            return lambda value: [item(one) if one is not None else None for one in _expect(value, list)]
         if isinstance(shape, MapShape):
             entry = self.of(shape.value)
             return lambda value: {
-                key: entry(one) if one is not None else None for key, one in _expect(value, dict, "Map").items()
+                key: entry(one) if one is not None else None for key, one in _expect(value, dict).items()
             }
         return self._scalars[shape.type_name]
 
@@ -180,21 +180,23 @@ def text_from_scalar(shape: Shape) -> Callable[[Any], str]:
 
 
 def _json_type(value: Any) -> str:
-    match value:
-        case bool():
-            return "TRUE_VALUE" if value else "FALSE_VALUE"
-        case str():
-            return "STRING_VALUE"
-        case int() | float():
-            return "NUMBER_VALUE"
-        case list():
-            return "START_ARRAY"
-    return "START_OBJECT"
+    if isinstance(value, bool):
+        return "TRUE_VALUE" if value else "FALSE_VALUE"
+    return "STRING_VALUE" if isinstance(value, str) else "NUMBER_VALUE"
 
 
-def _expect(value: Any, kind: type, name: str) -> Any:
+def _mistaken(value: Any, wanted: str) -> Serialization:
+    """In the words of AWS's parser. wanted: "an Integer"; "" for a list, a map or a structure."""
+    if isinstance(value, dict):
+        return Serialization("Start of structure or map found where not expected.")
+    if isinstance(value, list):
+        return Serialization("Start of list found where not expected")
+    return Serialization(f"{_json_type(value)} can not be converted to {wanted}" if wanted else "Unexpected field type")
+
+
+def _expect(value: Any, kind: type, wanted: str = "") -> Any:
     if not isinstance(value, kind):
-        raise Serialization(f"{_json_type(value)} can not be converted to {name}")
+        raise _mistaken(value, wanted)
     return value
 
 
@@ -203,7 +205,7 @@ def _string(value: Any) -> str:
         # AWS's Java parser takes numbers and booleans for strings too
         if isinstance(value, (int, float)):
             return orjson.dumps(value).decode()
-        raise Serialization(f"{_json_type(value)} can not be converted to a String")
+        raise _mistaken(value, "a String")
     return value
 
 
@@ -211,7 +213,7 @@ def _integer(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         if isinstance(value, str):
             return _integer_from_text(value)
-        raise Serialization(f"{_json_type(value)} can not be converted to an Integer")
+        raise _mistaken(value, "an Integer")
     return int(value)
 
 
@@ -219,7 +221,7 @@ def _float(value: Any) -> float:
     if isinstance(value, str):
         return _float_from_text(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise Serialization(f"{_json_type(value)} can not be converted to a Float")
+        raise _mistaken(value, "a Float")
     return float(value)
 
 

@@ -6,6 +6,7 @@ breaks its pattern. Values that the operations judge in other words than the mod
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -56,10 +57,20 @@ def required(operation: str) -> dict[str, Any]:
     return sample(shape) if shape is not None else {}
 
 
-def error_of(stack: PlatformStack, operation: str, given: dict[str, Any]) -> tuple[str, str]:
+def error_of(stack: PlatformStack, operation: str, given: dict[str, Any], **raw: Any) -> tuple[str, str]:
+    """raw: members of the body as they are to be sent, where botocore would not write them."""
     client = stack.client("lambda", parameter_validation=False)
-    with pytest.raises(ClientError) as caught:
-        client._make_api_call(operation, given)
+
+    def put(params: dict[str, Any], **_: Any) -> None:
+        params["body"] = json.dumps(json.loads(params["body"] or b"{}") | raw).encode()
+
+    if raw:
+        client.meta.events.register("before-call", put)
+    try:
+        with pytest.raises(ClientError) as caught:
+            client._make_api_call(operation, given)
+    finally:
+        client.meta.events.unregister("before-call", put)
     error = caught.value.response["Error"]
     return error["Code"], error.get("Message") or ""
 
@@ -110,23 +121,27 @@ def test_required_member_that_is_left_out_is_named(stack: PlatformStack) -> None
 
 
 def test_value_of_another_type_is_not_read(stack: PlatformStack) -> None:
-    wrong: dict[str, Any] = {
-        "string": {"an": "object"},
-        "integer": "many",
-        "long": "many",
-        "boolean": "perhaps",
-        "list": {"an": "object"},
-        "map": ["a list"],
-        "structure": ["a list"],
+    structure, text = "Start of structure or map found where not expected.", "Unexpected field type"
+    wrong: dict[str, tuple[Any, str]] = {
+        "string": ({"an": "object"}, structure),
+        "integer": ("many", "STRING_VALUE can not be converted to an Integer"),
+        "long": ("many", "STRING_VALUE can not be converted to an Integer"),
+        "boolean": ("perhaps", "STRING_VALUE can not be converted to a Boolean"),
+        "list": ("no list", text),
+        "map": ("no map", text),
+        "structure": ("no structure", text),
     }
+    checked = set()
     for operation in OFFERED:
         payload = (input_of(operation) or MODEL.shape_for("Layer")).serialization.get("payload")
         for name, member in members(operation):
-            if location(member) != "body" or name == payload or member.type_name not in ("string", "integer", "long"):
+            if location(member) != "body" or name == payload or member.type_name not in wrong:
                 continue
-            code, message = error_of(stack, operation, required(operation) | {name: wrong[member.type_name]})
-            assert code == "SerializationException", (operation, name, message)
-            assert "can not be converted to" in message
+            value, told = wrong[member.type_name]
+            answer = error_of(stack, operation, required(operation), **{name: value})
+            assert answer == ("SerializationException", told), (operation, name)
+            checked.add(member.type_name)
+    assert checked == set(wrong)
 
 
 def test_value_that_is_too_long_or_too_great_is_told_with_the_limit(stack: PlatformStack) -> None:

@@ -26,7 +26,7 @@ def run(stack: PlatformStack, command: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def test_aws_cli_script(stack: PlatformStack, tmp_path: Path) -> None:
+def test_aws_cli_script(stack: PlatformStack, companion: CompanionServer, tmp_path: Path) -> None:
     assert run(stack, ["bash", str(SCRIPTS / "lambda.sh")], tmp_path).endswith("done\n")
 
 

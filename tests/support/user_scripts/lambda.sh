@@ -7,8 +7,10 @@ zip=$1 name=cli-function
 expect() { [[ $1 == "$2" ]] || { echo "expected '$2', got '$1' (line ${BASH_LINENO[0]})" >&2; exit 1; }; }
 fn() { aws lambda "$1" --function-name "$name" "${@:2}" --output text; }
 
-# functions, states
-fn create-function --runtime python3.11 --handler app.handler --role arn:aws:iam::000000000000:role/r \
+# layers, functions, states
+layer=$(aws lambda publish-layer-version --layer-name cli-layer --zip-file "fileb://$zip" --query LayerVersionArn \
+  --output text)
+fn create-function --layers "$layer" --runtime python3.11 --handler app.handler --role arn:aws:iam::000000000000:role/r \
   --zip-file "fileb://$zip" --tags made=cli --query FunctionName >/dev/null
 aws lambda wait function-active-v2 --function-name "$name"
 # invocations, synchronous and not
@@ -30,9 +32,14 @@ expect "$(aws lambda get-account-settings --query AccountLimit.ConcurrentExecuti
 # identity
 expect "$(aws sts assume-role --role-arn arn:aws:iam::000000000000:role/r --role-session-name me \
   --query AssumedRoleUser.Arn --output text)" arn:aws:sts::000000000000:assumed-role/r/me
-# front door
+# front doors
 [[ $(fn create-function-url-config --auth-type NONE --query FunctionUrl) == http* ]]
+[[ $(aws apigatewayv2 create-api --name cli --protocol-type HTTP --query ApiEndpoint --output text \
+  --target "arn:aws:lambda:us-east-1:000000000000:function:$name") == http*execute-api* ]]
+# services that others serve
+expect "$(aws sqs create-queue --queue-name cli --query QueueUrl --output text | sed 's,.*/,,')" cli
 # errors are the CLI's own
 [[ $(aws lambda get-function --function-name nope 2>&1 || true) == *ResourceNotFoundException* ]]
 fn delete-function >/dev/null
+aws lambda delete-layer-version --layer-name cli-layer --version-number 1
 echo done

@@ -82,8 +82,20 @@ host, port = url.split("/")[2].partition(":")[::2]
 request = urllib.request.Request(f"http://127.0.0.1:{port}/path?q=1", headers={"Host": f"{host}:{port}"})
 assert json.loads(urllib.request.urlopen(request).read())["rawPath"] == "/path"
 
+api = boto3.client("apigatewayv2").create_api(Name="boto3", ProtocolType="HTTP", Target=ARN)
+lambda_.add_permission(
+    FunctionName=NAME, StatementId="api", Action="lambda:InvokeFunction", Principal="apigateway.amazonaws.com"
+)
+path = f"http://127.0.0.1:{port}/_aws/execute-api/{api['ApiId']}/$default/items/1"
+assert json.loads(urllib.request.urlopen(path).read())["rawPath"] == "/items/1"
+
+# streamed answers
+stream = lambda_.invoke_with_response_stream(FunctionName=NAME, Payload=b'{"n": 2}')["EventStream"]
+pieces = [event["PayloadChunk"]["Payload"] for event in stream if "PayloadChunk" in event]
+assert json.loads(b"".join(pieces)) == {"n": 2}
+
 # policies, tags, limits
-assert len(json.loads(lambda_.get_policy(FunctionName=NAME)["Policy"])["Statement"]) == 2
+assert len(json.loads(lambda_.get_policy(FunctionName=NAME)["Policy"])["Statement"]) == 3
 lambda_.tag_resource(Resource=ARN, Tags={"more": "yes"})
 assert lambda_.list_tags(Resource=ARN)["Tags"] == {"made": "boto3", "more": "yes"}
 assert lambda_.get_account_settings()["AccountUsage"]["FunctionCount"] >= 1
