@@ -125,7 +125,6 @@ def test_value_of_another_type_is_not_read(stack: PlatformStack) -> None:
     wrong: dict[str, tuple[Any, str]] = {
         "string": ({"an": "object"}, structure),
         "integer": ("many", "STRING_VALUE can not be converted to an Integer"),
-        "long": ("many", "STRING_VALUE can not be converted to an Integer"),
         "boolean": ("perhaps", "STRING_VALUE can not be converted to a Boolean"),
         "list": ("no list", text),
         "map": ("no map", text),

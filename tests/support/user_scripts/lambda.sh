@@ -37,7 +37,7 @@ expect "$(aws sts assume-role --role-arn arn:aws:iam::000000000000:role/r --role
 [[ $(aws apigatewayv2 create-api --name cli --protocol-type HTTP --query ApiEndpoint --output text \
   --target "arn:aws:lambda:us-east-1:000000000000:function:$name") == http*execute-api* ]]
 # services that others serve
-expect "$(aws sqs create-queue --queue-name cli --query QueueUrl --output text | sed 's,.*/,,')" cli
+expect "$(aws sns create-topic --name cli --query TopicArn --output text)" arn:aws:sns:us-east-1:000000000000:cli
 # errors are the CLI's own
 [[ $(aws lambda get-function --function-name nope 2>&1 || true) == *ResourceNotFoundException* ]]
 fn delete-function >/dev/null
