@@ -14,7 +14,7 @@ PYTHONS := $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3 /usr/bi
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help up down status check test fmt lint types unit integration faults load bench bench-events
+.PHONY: help up down status check test fmt lint types unit integration faults load bench bench-events bench-streams
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
@@ -74,6 +74,9 @@ bench-events: .venv/.ready-dev ## pushes alone and beside events at full speed, 
 
 bench-workflows: .venv/.ready-dev ## transitions per second of Express and Standard workflows
 	@$(BIN)/python bench/workflows.py
+
+bench-streams: .venv/.ready-dev ## records per second in and out of a shard, latency, catching up, idle cost
+	@$(BIN)/python bench/streams.py
 
 .venv/.python:
 	@found=; for python in $(PYTHONS); do \

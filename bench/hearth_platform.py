@@ -16,7 +16,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 
 from bench.load import Request
-from bench.signing import signed_calls, signed_events, signed_invokes
+from bench.signing import signed_calls, signed_events, signed_invokes, signed_puts
 from hearth.cli.health import health
 from hearth.cli.service_unit import ServiceUnit
 from hearth.embedded.process import OnLine
@@ -102,14 +102,25 @@ class Platform:
         credentials = Credentials(KEY, SECRET)
         return signed_calls(self.host, self.port, operation, bodies, credentials, self._settings.region)
 
+    def put_requests(self, operation: str, bodies: Sequence[bytes]) -> list[Request]:
+        """Of Kinesis; any answer with status 200 is right."""
+        credentials = Credentials(KEY, SECRET)
+        return signed_puts(self.host, self.port, operation, bodies, credentials, self._settings.region)
+
     async def log_lines(self, function: str, word: str) -> list[str]:
         """What the function has logged with this word in it."""
-        return await asyncio.to_thread(self._log_lines, function, word)
+        return await asyncio.to_thread(self.read_log, function, word)
 
-    def _log_lines(self, function: str, word: str) -> list[str]:
-        paginator = self.client("logs").get_paginator("filter_log_events")
-        pages = paginator.paginate(logGroupName=f"/aws/lambda/{function}", filterPattern=word)
-        return [entry["message"] for page in pages for entry in page["events"]]
+    def read_log(self, function: str, word: str) -> list[str]:
+        """`log_lines` for code in a thread of its own; empty before the function has ever run."""
+        client = self.client("logs")
+        pages = client.get_paginator("filter_log_events").paginate(
+            logGroupName=f"/aws/lambda/{function}", filterPattern=word
+        )
+        try:
+            return [entry["message"] for page in pages for entry in page["events"]]
+        except client.exceptions.ResourceNotFoundException:
+            return []
 
     async def events_waiting(self) -> int:
         """Accepted events that no poller has taken yet, as /metrics tells."""

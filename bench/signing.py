@@ -37,8 +37,21 @@ def signed_calls(
     host: str, port: int, operation: str, bodies: Sequence[bytes], credentials: Credentials, region: str
 ) -> list[Request]:
     """Calls of Step Functions, one a body. What they answer differs from call to call."""
-    signer = SigV4Auth(credentials, "states", region)
     kind = {"X-Amz-Target": f"AWSStepFunctions.{operation}", "Content-Type": "application/x-amz-json-1.0"}
+    return _signed_calls(host, port, SigV4Auth(credentials, "states", region), bodies, kind)
+
+
+def signed_puts(
+    host: str, port: int, operation: str, bodies: Sequence[bytes], credentials: Credentials, region: str
+) -> list[Request]:
+    """The same for Kinesis (PutRecord, PutRecords)."""
+    kind = {"X-Amz-Target": f"Kinesis_20131202.{operation}", "Content-Type": "application/x-amz-json-1.1"}
+    return _signed_calls(host, port, SigV4Auth(credentials, "kinesis", region), bodies, kind)
+
+
+def _signed_calls(
+    host: str, port: int, signer: SigV4Auth, bodies: Sequence[bytes], kind: Mapping[str, str]
+) -> list[Request]:
     signed = [_signed(signer, f"{host}:{port}", "/", body, kind) for body in bodies]
     return [Request(one.wire, expected=None) for one in signed]
 
