@@ -110,18 +110,13 @@ class ShardRun:
         if checkpoint is None or checkpoint.finished:
             return
         await self._restore(checkpoint)
+        refused = ""
         try:
-            async with asyncio.TaskGroup() as tasks:
-                beside = [
-                    tasks.create_task(self._read(), name="reader"),
-                    tasks.create_task(self._parts.telling.run(self._oldest_ms, self._position), name="telling"),
-                    tasks.create_task(self._wake_at_stop(), name="stop"),
-                ]
-                await asyncio.wait([tasks.create_task(lane.live(), name="lane") for lane in self._lanes])
-                for task in beside:
-                    task.cancel()
+            await self._live()
         except* CheckpointRefused as group:
-            raise CheckpointRefused(str(group.exceptions[0])) from None
+            refused = str(group.exceptions[0])
+        if refused:  # what is raised inside `except*` comes out as a group
+            raise CheckpointRefused(refused)
         if self.ended and self._oldest is None:
             await self._finish()
         await self._parts.telling.tell(self._oldest_ms(), FINISHED if self.ended else self._position())
@@ -138,6 +133,18 @@ class ShardRun:
         cleared: dict[str, str | bytes] = {f"lane:{number}": "" for number in checkpoint.lane}
         await self._write({"position": position, "rewind": rewind.id, "layout": "", **cleared})
         return Checkpoint(position, rewind.id)
+
+    async def _live(self) -> None:
+        """Until the lanes have come to their ends."""
+        async with asyncio.TaskGroup() as tasks:
+            beside = [
+                tasks.create_task(self._read(), name="reader"),
+                tasks.create_task(self._parts.telling.run(self._oldest_ms, self._position), name="telling"),
+                tasks.create_task(self._wake_at_stop(), name="stop"),
+            ]
+            await asyncio.wait([tasks.create_task(lane.live(), name="lane") for lane in self._lanes])
+            for task in beside:
+                task.cancel()
 
     async def _wake_at_stop(self) -> None:
         await self.stopping.wait()  # no deadline: as long as the lease is held
