@@ -30,7 +30,7 @@ from gateway.routes import Route, Router
 from gateway.sending import Send, send_answer
 from gateway.services import offers
 from hearth import links
-from hearth.aws_endpoints import RUN_HERE, AwsEndpoints
+from hearth.aws_endpoints import AwsEndpoints
 from hearth.errors import ApiError, HearthError, RequestEntityTooLarge, Unavailable, ValidationFailed
 from hearth.limits import Limits
 from hearth.settings import Settings
@@ -52,8 +52,9 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._limits = Limits.of(settings)
-        self._router = Router(offers(self._limits))
         self._endpoints = AwsEndpoints(settings)
+        here = self._endpoints.here
+        self._router = Router(offer for offer in offers(self._limits) if offer.service.signing_name in here)
         self._backends: Backends | None = None
         self._function_port = settings.function_listener
 
@@ -160,7 +161,7 @@ class Gateway:
         signed = signed_service(request)
         if signed is None and request.path == "/":  # who is meant stands in the form
             request.body, request.body_read = await read_body(receive, self._limits.request_bytes), True
-        if signed not in RUN_HERE and (service := self._elsewhere(signed, request)) is not None:
+        if signed not in self._endpoints.here and (service := self._elsewhere(signed, request)) is not None:
             return await self._pass(service, request, receive)
         if not request.body_read:
             request.body = await read_body(receive, self._limits.request_bytes)
@@ -169,7 +170,7 @@ class Gateway:
     def _elsewhere(self, signed: str | None, request: Request) -> str | None:
         """The service that is meant, if it is not run here. What says nothing of it is judged here."""
         service = service_of(request)
-        if service is None or service in RUN_HERE:
+        if service is None or service in self._endpoints.here:
             return None
         if signed is None and self._router.find(request)[0] is not None:
             return None

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.dynamodb_api.turns import ItemTurns
 from gateway.event_gate import EventGate
 from gateway.front_doors.cache import DoorCache
 from gateway.front_doors.http_api import HttpApi
@@ -40,6 +41,7 @@ from hearth.platform_clock import PlatformClock
 from hearth.settings import Settings
 from hearth.store import Store, Stores, platform, workers
 from hearth.store.apis import ApiTable
+from hearth.store.changes import ChangeLogs
 from hearth.store.code_signing import CodeSigningTable
 from hearth.store.concurrency import ConcurrencyTable
 from hearth.store.events import raise_partitions
@@ -51,6 +53,7 @@ from hearth.store.layers import LayerTable
 from hearth.store.machines import MachineTable
 from hearth.store.mappings import MappingTable
 from hearth.store.streams import KnownStreams, StreamTable
+from hearth.store.tables import KnownTables, TableStore
 from hearth.store.urls import UrlOwner, UrlTable
 
 log = logging.getLogger(__name__)
@@ -101,6 +104,10 @@ class Backends:
     streams: StreamTable
     mappings: MappingTable
     known_streams: KnownStreams
+    tables: TableStore
+    known_tables: KnownTables
+    changes: ChangeLogs
+    item_turns: ItemTurns
     clock: PlatformClock
 
 
@@ -135,7 +142,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
         await workflows.start()
         await clock.read(stores.state)
         functions = FunctionTable(stores.state)
-        streams = StreamTable(stores.state)
+        streams, tables = StreamTable(stores.state), TableStore(stores.state)
         cache = FunctionCache(functions)
         settler = Settler(functions, cache, stores.coordination, control)
         buckets = Buckets()
@@ -187,6 +194,10 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
             streams=streams,
             mappings=MappingTable(stores.state, stores.coordination),
             known_streams=KnownStreams(streams),
+            tables=tables,
+            known_tables=KnownTables(tables),
+            changes=ChangeLogs(stores.state),
+            item_turns=ItemTurns(),
             clock=clock,
             blobs=BlobStore(settings.blobs_dir),
             logs=LogReader(settings.blobs_dir),

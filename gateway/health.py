@@ -34,9 +34,10 @@ async def localstack_health(backends: Backends | None) -> Answer:
     found = await _look(backends)
     up = found["broker"] == found["state"] == "ok"
     state = "running" if up else "starting"
-    services = {_LOCALSTACK_NAMES.get(name, name): state for name in sorted(RUN_HERE)}
+    here = RUN_HERE if backends is None else backends.aws.endpoints.here
+    services = {_LOCALSTACK_NAMES.get(name, name): state for name in sorted(here)}
     if backends is not None:
-        services |= {name: "available" for name in backends.aws.endpoints.table() if name not in (*RUN_HERE, "*")}
+        services |= {name: "available" for name in backends.aws.endpoints.table() if name not in (*here, "*")}
     body = {"services": services, "edition": "hearth", "version": hearth.__version__}
     return Answer(200, orjson.dumps(body), [JSON])
 

@@ -8,6 +8,8 @@ from gateway import sts_api
 from gateway.apigateway_api.operations import OPERATIONS as REST_APIS
 from gateway.apigatewayv2_api.operations import OPERATIONS as HTTP_APIS
 from gateway.call import Operation
+from gateway.dynamodb_api.operations import OPERATIONS as TABLES
+from gateway.dynamodbstreams_api.operations import OPERATIONS as TABLE_STREAMS
 from gateway.kinesis_api.operations import OPERATIONS as KINESIS
 from gateway.lambda_api import (
     account,
@@ -129,6 +131,8 @@ def offers(limits: Limits) -> list[Offer]:
         ),
         Offer(Service("apigateway"), REST_APIS),
         Offer(Service("apigatewayv2", validation_code="BadRequestException"), HTTP_APIS),
+        Offer(Service("dynamodb", documents=("AttributeValue",)), TABLES),
+        Offer(Service("dynamodbstreams", documents=("AttributeValue",)), TABLE_STREAMS),
         Offer(Service("kinesis"), KINESIS),
         Offer(Service("kinesis", protocol="cbor"), KINESIS),
         Offer(

@@ -24,7 +24,7 @@ from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError, UnknownServiceError
 
-from hearth.aws_endpoints import RUN_HERE, AwsEndpoints, canonical, unserved
+from hearth.aws_endpoints import AwsEndpoints, canonical, unserved
 from hearth.clock import Deadline
 from hearth.credentials import Session, mint
 from hearth.errors import HearthError
@@ -214,7 +214,7 @@ class AwsClients:
 
     def client(self, service: str, account: str, region: str, role: str = "", elsewhere: bool = False) -> Any:
         """A botocore client, shared by all threads. Blocking when it is made. Raises ServiceNotServed."""
-        own = canonical(service) in RUN_HERE and not elsewhere
+        own = canonical(service) in self.endpoints.here and not elsewhere
         life = int(time.time()) // (_SESSION_S // 2)  # another client before the credentials of this one end
         with self._making:
             return self._client(service, account, region, role, life if own else 0, elsewhere)
@@ -246,7 +246,7 @@ class AwsClients:
         )
 
     def _keys(self, name: str, account: str, region: str, role: str) -> dict[str, str]:
-        if name in RUN_HERE:
+        if name in self.endpoints.here:
             expires_at_s = int(time.time()) + _SESSION_S
             minted = mint(self._secret, Session(account, region, role, "hearth", expires_at_s))
             return {

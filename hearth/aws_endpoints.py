@@ -11,6 +11,8 @@ from hearth.settings import Settings
 
 #: services that this platform runs; no endpoint of the settings replaces them
 RUN_HERE = frozenset({"apigateway", "kinesis", "lambda", "logs", "states", "sts"})
+#: what it runs besides unless HEARTH_AWS_ENDPOINTS names another server of `dynamodb`
+TABLES = frozenset({"dynamodb", "dynamodbstreams"})
 #: what `hearth up --with` can start a companion server for
 COMPANION = ("s3", "sqs", "sns", "dynamodb", "events", "ssm", "secretsmanager")
 #: the endpoint that means AWS itself
@@ -62,11 +64,13 @@ class AwsEndpoints:
         self._own = own_endpoint(settings)
         self._named = {canonical(name): url for name, url in settings.endpoints.items()}
         self._upstream = settings.aws_upstream
+        #: canonical names of what this platform itself answers for
+        self.here = RUN_HERE if "dynamodb" in self._named else RUN_HERE | TABLES
 
     def of(self, service: str, region: str) -> str | None:
         """URL of a service's endpoint; None: nobody serves it."""
         name = canonical(service)
-        if name in RUN_HERE:
+        if name in self.here:
             return self._own
         return self.elsewhere(name, region)
 
@@ -82,6 +86,6 @@ class AwsEndpoints:
 
     def table(self) -> dict[str, str]:
         """Service -> who serves it, for people; `*` is every other one, if there is an upstream."""
-        found = dict.fromkeys(sorted(RUN_HERE), "hearth")
-        found |= {name: url for name, url in sorted(self._named.items()) if name not in RUN_HERE}
+        found = dict.fromkeys(sorted(self.here), "hearth")
+        found |= {name: url for name, url in sorted(self._named.items()) if name not in self.here}
         return found | ({"*": self._upstream} if self._upstream else {})

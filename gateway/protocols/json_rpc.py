@@ -21,6 +21,20 @@ from hearth.errors import HearthError
 CBOR = "application/x-amz-cbor-1.1"
 
 
+def _of_dynamodb(code: str, known: bool) -> str:
+    """Errors of its model in its own namespace, others in that of AWS's framework."""
+    if known:
+        return f"com.amazonaws.dynamodb.v20120810#{code}"
+    return f"com.amazon.coral.{'validate' if code == 'ValidationException' else 'service'}#{code}"
+
+
+#: by X-Amz-Target's prefix: (code, whether it is in the model) -> `__type`, where that is more than the code
+_ERROR_NAMES: dict[str, Callable[[str, bool], str]] = {
+    "DynamoDB_20120810": _of_dynamodb,
+    "DynamoDBStreams_20120810": _of_dynamodb,
+}
+
+
 class JsonRpc:
     """One service's codec."""
 
@@ -30,6 +44,7 @@ class JsonRpc:
         self._encoders = Encoders()
         self._read: Callable[[bytes], Any] = parse_json
         self._write: Callable[[Any], bytes] = orjson.dumps
+        self._names = _ERROR_NAMES.get(model.metadata["targetPrefix"], lambda code, known: code)
         self._error_shapes = {shape.error_code or shape.name: shape for shape in model.error_shapes}
 
     def parser(
@@ -76,7 +91,8 @@ class JsonRpc:
         shape = self._error_shapes.get(error.code)
         members = shape.members if shape is not None else {}
         spelling = "Message" if "Message" in members or error.code == "SerializationException" else "message"
-        body = {"__type": error.code, spelling: error.message, **error.members}
+        kind = self._names(error.code, shape is not None)
+        body = {"__type": kind, spelling: error.message, **error.members}
         status = 500 if error.status == 500 else 503 if error.status > 500 else 400
         return Answer(status, self._write(body), [(b"content-type", self._kind.encode())])
 

@@ -59,14 +59,20 @@ class Service:
         maxima: Mapping[str, int] | None = None,
         validation_code: str = "ValidationException",
         protocol: str | None = None,
+        documents: Collection[str] = (),
     ) -> None:
         """unchecked: members that the operations check themselves. maxima: shape -> greatest value or length, in place
         of the model's. validation_code: the error of bad input.
 
         protocol: another than the model's, which the service speaks too.
+
+        documents: shapes whose JSON the operations take, check and give as it is.
         """
         loader = botocore.loaders.Loader()
-        self.model = ServiceModel(loader.load_service_model(name, "service-2"), name)
+        description = loader.load_service_model(name, "service-2")
+        for shape in documents:
+            description["shapes"][shape] = {"type": "structure", "members": {}, "document": True}
+        self.model = ServiceModel(description, name)
         self.name = name
         self.signing_name = self.model.signing_name
         self.protocol: str = protocol or self.model.metadata["protocol"]

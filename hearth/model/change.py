@@ -135,10 +135,17 @@ class Change:
     def sequence_number(self) -> str:
         return sequence_number(self.entry)
 
+    @property
+    def _images(self) -> dict[str, Item]:
+        images = {"Keys": self.keys, "NewImage": self.new_image, "OldImage": self.old_image}
+        return {name: image for name, image in images.items() if image is not None}
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(map(item_bytes, self._images.values()))
+
     def record(self, stream: ChangeStream) -> dict[str, Any]:
         """As GetRecords answers it; a function's event has `eventSourceARN` besides."""
-        images = {"Keys": self.keys, "NewImage": self.new_image, "OldImage": self.old_image}
-        shown = {name: image for name, image in images.items() if image is not None}
         return {
             "eventID": hashlib.md5(f"{stream.arn}{self.entry}".encode(), usedforsecurity=False).hexdigest(),
             "eventName": self.name,
@@ -147,9 +154,9 @@ class Change:
             "awsRegion": stream.region,
             "dynamodb": {
                 "ApproximateCreationDateTime": self.entry.ms // 1000,
-                **shown,
+                **self._images,
                 "SequenceNumber": self.sequence_number,
-                "SizeBytes": sum(map(item_bytes, shown.values())),
+                "SizeBytes": self.size_bytes,
                 "StreamViewType": stream.view,
             },
         }

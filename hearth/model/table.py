@@ -117,7 +117,7 @@ class Table:
         return digest + len(key).to_bytes(2, "big") + key
 
     def to_json(self) -> bytes:
-        return orjson.dumps(asdict(self))
+        return orjson.dumps(asdict(self), default=tuple)  # named tuples are not written unasked
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:

@@ -117,16 +117,19 @@ class TableStore:
         return bool(await self._state.run("table_write", names, args))
 
     # --- items ------------------------------------------------------------------------------------------------
-    async def items(self, read: TableRead, places: Sequence[bytes]) -> list[bytes | None]:
-        """In the order of the places; None where there is none. Raises TableChanged."""
-        table = read.table
-        pipe = self._state.redis.pipeline(transaction=False)
-        pipe.hget(keys.table(table.account, table.region, table.name), "revision")
-        pipe.hmget(_items(table), list(places))
-        revision, found = await self._call(pipe.execute())
-        if revision is None or revision.decode() != read.revision:
-            raise TableChanged(table)
-        return list(found)
+    async def items(self, wanted: Sequence[tuple[TableRead, bytes]]) -> list[bytes | None]:
+        """By (table, place), all as they are at one moment; None where there is none. Raises TableChanged."""
+        reads = list({read.table.arn: read for read, _ in wanted}.values())
+        pipe = self._state.redis.pipeline(transaction=len(wanted) > 1)
+        for read in reads:
+            pipe.hget(keys.table(read.table.account, read.table.region, read.table.name), "revision")
+        for read, place in wanted:
+            pipe.hget(_items(read.table), place)
+        found = await self._call(pipe.execute())
+        for read, revision in zip(reads, found, strict=False):
+            if revision is None or revision.decode() != read.revision:
+                raise TableChanged(read.table)
+        return list(found[len(reads) :])
 
     async def items_between(
         self, read: TableRead, bounds: Bounds, *, count: int, most_bytes: int

@@ -64,20 +64,14 @@ def test_presigned_and_unsigned_requests_pass(stack: PlatformStack, companion: C
 
 
 def test_services_of_other_protocols_pass(stack: PlatformStack, companion: CompanionServer) -> None:
-    dynamodb, sns = stack.client("dynamodb"), stack.client("sns")
-    dynamodb.create_table(
-        TableName="t",
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    dynamodb.put_item(TableName="t", Item={"id": {"S": "1"}})
+    secrets, sns = stack.client("secretsmanager"), stack.client("sns")
+    secrets.create_secret(Name="t", SecretString="kept")
     topic = sns.create_topic(Name="t")["TopicArn"]
 
-    assert dynamodb.get_item(TableName="t", Key={"id": {"S": "1"}})["Item"] == {"id": {"S": "1"}}
+    assert secrets.get_secret_value(SecretId="t")["SecretString"] == "kept"
     assert topic == "arn:aws:sns:us-east-1:000000000000:t"
-    with pytest.raises(dynamodb.exceptions.ResourceNotFoundException):
-        dynamodb.describe_table(TableName="nope")
+    with pytest.raises(secrets.exceptions.ResourceNotFoundException):
+        secrets.describe_secret(SecretId="nope")
 
 
 def test_function_reaches_every_service_with_no_endpoint_named(

@@ -14,7 +14,7 @@ from hearth.embedded import companion
 from hearth.embedded.process import end_with
 
 #: services that test platforms expect on the companion's port; others have no server
-SERVICES = ("s3", "sqs", "sns", "dynamodb", "events", "secretsmanager")
+SERVICES = ("s3", "sqs", "sns", "events", "secretsmanager")
 _START_S = 60.0
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.services import offers
-from hearth.aws_endpoints import RUN_HERE, AwsEndpoints, canonical, unserved
+from hearth.aws_endpoints import RUN_HERE, TABLES, AwsEndpoints, canonical, unserved
 from hearth.limits import Limits
 from hearth.settings import Settings
 
@@ -13,7 +13,19 @@ def endpoints(**settings: str) -> AwsEndpoints:
 
 
 def test_table_of_own_services_is_what_the_gateway_offers() -> None:
-    assert {offer.service.signing_name for offer in offers(Limits())} == RUN_HERE
+    offered = {offer.service.signing_name for offer in offers(Limits())}
+    assert offered | TABLES == RUN_HERE | TABLES
+    assert {offer.service.name for offer in offers(Limits())} >= TABLES
+
+
+def test_tables_are_served_here_unless_another_server_of_them_is_named() -> None:
+    own, named = endpoints(aws_upstream="http://up"), endpoints(aws_endpoints="dynamodb=http://tables")
+    for service in ("dynamodb", "dynamodbstreams"):
+        assert own.of(service, "us-east-1") == "http://127.0.0.1:4566"
+        assert named.of(service, "us-east-1") == "http://tables"
+        assert own.table()[service] == "hearth"
+    assert own.here == RUN_HERE | TABLES
+    assert named.here == RUN_HERE
 
 
 @pytest.mark.parametrize(
