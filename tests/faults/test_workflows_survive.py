@@ -26,17 +26,23 @@ TASKS = 10
 KILL_EVERY_S = 3.0
 #: then what is left may end in peace: two minutes of kills meet every one of them
 MOST_KILLS = 40
+#: fewer would say that the executions were over before they were tried
+LEAST_KILLS = 8
+#: however fast the machine: so long one task runs, and so many run at once
+TASK_S = 0.2
 #: since the last kill, all must have ended
 END_S = 300.0
 #: a task whose worker or orchestrator was lost is told so; whoever wants it again says Retry
 LOST = {"Lambda.ServiceException", "States.TaskFailed"}
 
 #: each run leaves a record outside of itself that outlives every process: an activity of its own name
-COUNTED = """
-import boto3, uuid
+COUNTED = f"""
+import boto3, time, uuid
 states = boto3.client("stepfunctions")
 def handler(event, context):
-    states.create_activity(name=f"{event['prefix']}.{event['execution']}.{event['task']}.{uuid.uuid4().hex[:8]}")
+    run = [event["prefix"], event["execution"], str(event["task"]), uuid.uuid4().hex[:8]]
+    states.create_activity(name=".".join(run))
+    time.sleep({TASK_S})
     return event["task"]
 """
 
@@ -63,10 +69,18 @@ class Killer:
     def __init__(self, stack: PlatformStack) -> None:
         self._stack = stack
         self._turns = itertools.cycle(["orchestrator", "worker", "orchestrator-2", "worker"])
+        self._next_s = time.monotonic() + KILL_EVERY_S
         self.kills: Counter[str] = Counter()
         self.broker_kills = 0
 
-    def kill(self) -> None:
+    def kill_if_due(self) -> bool:
+        if time.monotonic() < self._next_s or self.kills.total() >= MOST_KILLS:
+            return False
+        self._kill()
+        self._next_s = time.monotonic() + KILL_EVERY_S
+        return True
+
+    def _kill(self) -> None:
         kind = next(self._turns)
         if kind == "worker":
             pids = self._stack.pids("worker")
@@ -107,9 +121,11 @@ def test_executions_survive_the_death_of_everything_that_runs_them(start: Start)
     machine = states.create_state_machine(name="survivors", definition=json.dumps(definition), roleArn=ROLE)
     arn = machine["stateMachineArn"]
     killer = Killer(stack)
-    running = [states.start_execution(stateMachineArn=arn, name=f"e{n}")["executionArn"] for n in range(EXECUTIONS)]
+    running = []
+    for number in range(EXECUTIONS):
+        running.append(states.start_execution(stateMachineArn=arn, name=f"e{number}")["executionArn"])
+        killer.kill_if_due()
 
-    next_kill_s = time.monotonic()
     until_s = time.monotonic() + END_S
     while left := _running(states, arn):
         assert time.monotonic() < until_s, f"{left} still run\n{stack.tails()}"
@@ -118,13 +134,12 @@ def test_executions_survive_the_death_of_everything_that_runs_them(start: Start)
             killer.kill_broker()
             wait_for_broker(stack, function)
             until_s = time.monotonic() + END_S
-        elif time.monotonic() >= next_kill_s and killer.kills.total() < MOST_KILLS and left > EXECUTIONS // 10:
-            killer.kill()
-            next_kill_s = time.monotonic() + KILL_EVERY_S
+        elif left > EXECUTIONS // 10 and killer.kill_if_due():
             until_s = time.monotonic() + END_S
         time.sleep(0.2)
 
     assert killer.broker_kills == 2
+    assert killer.kills.total() >= LEAST_KILLS
     ran = _runs(states, prefix)
     assert {task: times for task, times in ran.items() if times > 1} == {}
     outcomes = Counter(_judge(states, definition, execution, ran) for execution in running)
