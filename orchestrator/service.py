@@ -85,7 +85,8 @@ class Orchestrator:
         shards = await table.shards()
         clock = PlatformClock(self._settings.time_scale)
         await clock.read(state)
-        pipeline, claimant = Pipeline(state), Claimant(state, self.id)
+        pipeline = Pipeline(state)
+        claimant = Claimant(pipeline, self.id)
         async with asyncio.TaskGroup() as tasks:
             keepers = [
                 tasks.create_task(pipeline.run(), name="pipeline"),

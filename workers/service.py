@@ -31,6 +31,7 @@ from hearth.store import Stores, keys, slots
 from hearth.store import workers as register
 from hearth.store.claims import Claimant
 from hearth.store.concurrency import ConcurrencyTable
+from hearth.store.pipeline import Pipeline
 from workers import placement, runtimes
 from workers.delivery import Delivery, Lane
 from workers.late_answers import LateAnswers
@@ -104,7 +105,10 @@ class Worker:
         #: of a request for which no sandbox starts, since the last heartbeat
         self._longest_wait_s = 0.0
         self._versions: dict[str, FunctionVersion] = {}
-        self._claimant = Claimant(stores.state, worker_id)
+        self._pipeline = Pipeline(stores.state)
+        self._claimant = Claimant(self._pipeline, worker_id)
+        #: results on their way into claims
+        self._finishing: set[asyncio.Task[None]] = set()
         self._concurrency = ConcurrencyTable(stores.state, settings.account_concurrency)
 
     # --- life -------------------------------------------------------------------------------------------------
@@ -133,11 +137,14 @@ class Worker:
             beating = tasks.create_task(self._heartbeats(), name="heartbeat")
             watching = tasks.create_task(self._watch(), name="watch")
             claiming = tasks.create_task(self._claimant.run(), name="claims")
+            sending = tasks.create_task(self._pipeline.run(), name="pipeline")
             shedding = tasks.create_task(self._shedder.run(), name="shed")
             log.info("worker ready", extra={"action": "worker_ready", "worker": self.id, "capacity": self._capacity})
             await stop.wait()  # no deadline: the life of the worker
             await self._drain()
-            for task in (watching, beating, claiming, shedding):
+            if self._finishing:
+                await asyncio.wait(self._finishing)  # bounded by who drains us
+            for task in (watching, beating, claiming, sending, shedding):
                 task.cancel()
         with contextlib.suppress(HearthError):
             await register.leave(self._stores.coordination, self.id)
@@ -431,7 +438,9 @@ class Worker:
             return False
 
     def finished(self, claim: str, result: InvocationResult) -> None:
-        self._tasks.create_task(self._claimant.finish(claim, result), name="finish-claim")
+        task = self._tasks.create_task(self._claimant.finish(claim, result), name="finish-claim")
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
 
     async def _republish(self, delivery: Delivery, exchange: str, routing_key: str) -> None:
         """Publish anew, confirmed, then acknowledge: never nack, which can come straight back."""

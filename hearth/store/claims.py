@@ -8,16 +8,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import Awaitable
-from typing import Any
 
 import orjson
-from redis.exceptions import RedisError
 
-from hearth.errors import HearthError, Unavailable
+from hearth.errors import HearthError
 from hearth.model.invocation import InvocationResult, Outcome
 from hearth.store import keys
-from hearth.store.client import Store
+from hearth.store.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +27,8 @@ KEPT_S = 7200
 ALIVE_S = 10
 RENEW_S = 2.0
 RETRY_S = 0.5
+#: a result waits so long for a claim to leave with, which a chain of tasks soon brings: they share an fsync
+PATIENCE_S = 0.02
 
 
 def claimed_by(held: bytes) -> str:
@@ -65,10 +64,10 @@ def read_result(raw: bytes) -> InvocationResult:
 
 
 class Claimant:
-    """Who runs claimed tasks. `run()` is its life, in a task of its owner's."""
+    """Who runs claimed tasks. `run()` is its life, in a task of its owner's. pipeline: to `state`."""
 
-    def __init__(self, state: Store, claimant_id: str) -> None:
-        self._state = state
+    def __init__(self, pipeline: Pipeline, claimant_id: str) -> None:
+        self._pipeline = pipeline
         self.id = claimant_id
         self._held: set[str] = set()
         self._heard_s = float("-inf")
@@ -77,16 +76,17 @@ class Claimant:
     async def take(self, claim: str) -> bool:
         """claim: a key, `keys.claim(task, attempt)`. False: it is another's, or void. Raises Unavailable."""
         loop = asyncio.get_running_loop()
-        pipe = self._state.redis.pipeline(transaction=False)
+        taking = self._pipeline.call("SET", claim, _BY + self.id.encode(), "NX", "EX", KEPT_S)
         if loop.time() - self._heard_s > RENEW_S:  # before the claim: who looks must see that we live
-            pipe.set(keys.claimant(self.id), 1, ex=ALIVE_S)
-        pipe.set(claim, _BY + self.id.encode(), nx=True, ex=KEPT_S)
-        answers = await self._call(pipe.execute())
+            _, answer = await asyncio.gather(self._renew(), taking)
+        else:
+            answer = await taking
         self._heard_s = loop.time()
-        if answers[-1]:
+        taken = bool(answer)
+        if taken:
             self._held.add(claim)
             self._some.set()
-        return bool(answers[-1])
+        return taken
 
     async def take_surely(self, claim: str) -> bool:
         """As `take`, however long `state` is away."""
@@ -95,7 +95,7 @@ class Claimant:
                 if await self.take(claim):
                     return True
                 # an earlier try may have reached the store, and its answer not us
-                return await self._state.get(claim) == _BY + self.id.encode()
+                return await self._pipeline.call("GET", claim) == _BY + self.id.encode()
             except HearthError as exc:
                 log.warning("task not claimed", extra={"action": "not_claimed", "claim": claim, "error": str(exc)})
                 await asyncio.sleep(RETRY_S)
@@ -105,12 +105,12 @@ class Claimant:
 
         Also of a claim of which it is not known whether it was taken: another's is left alone.
         """
-        held = _BY + self.id.encode()
+        arguments = [_BY + self.id.encode(), _RESULT + write_result(result), KEPT_S]
         self._held.add(claim)
         try:
             while True:
                 try:
-                    await self._state.run("claim_finish", [claim], [held, _RESULT + write_result(result), KEPT_S])
+                    await self._pipeline.script("claim_finish", [claim], arguments, within_s=PATIENCE_S)
                     return
                 except HearthError as exc:
                     log.warning("claim not finished", extra={"action": "claim_not_finished", "error": str(exc)})
@@ -130,13 +130,10 @@ class Claimant:
                 self._some.clear()
                 continue
             try:
-                await self._call(self._state.redis.set(keys.claimant(self.id), 1, ex=ALIVE_S))
+                await self._renew()
                 self._heard_s = asyncio.get_running_loop().time()
             except HearthError as exc:
                 log.warning("claims not renewed", extra={"action": "claims_not_renewed", "error": str(exc)})
 
-    async def _call(self, command: Awaitable[Any]) -> Any:
-        try:
-            return await command
-        except (RedisError, OSError) as exc:
-            raise Unavailable(f"{self._state.name} did not answer: {exc}") from exc
+    async def _renew(self) -> None:
+        await self._pipeline.call("SET", keys.claimant(self.id), 1, "EX", ALIVE_S)

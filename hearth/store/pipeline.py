@@ -29,32 +29,48 @@ class Pipeline:
         self._store = store
         self._waiting: list[_Waiting] = []
         self._some = asyncio.Event()
+        self._over = False
         #: round trips made, and commands in them
         self.trips = 0
         self.commands = 0
 
-    async def call(self, *command: Any) -> Any:
-        """The command's answer. Raises Unavailable; a write may have been done then."""
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    async def call(self, *command: Any, within_s: float = 0) -> Any:
+        """The command's answer. within_s: it may wait so long for others to leave with.
+
+        Raises Unavailable; a write may have been done then.
+        """
+        if self._over:
+            raise Unavailable(f"the connection to {self._store.name} is closed")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
         self._waiting.append((future, command))
-        self._some.set()
+        if within_s:
+            loop.call_later(within_s, self._some.set)
+        else:
+            self._some.set()
         return await future  # bounded by the store's own time-out
 
-    async def script(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+    async def script(self, name: str, keys: Sequence[str], args: Sequence[Any], *, within_s: float = 0) -> Any:
         """Run `lua/<name>.lua`. Raises Unavailable."""
         one = script.load(name)
         try:
-            return await self.call("EVALSHA", one.sha1, len(keys), *keys, *args)
+            return await self.call("EVALSHA", one.sha1, len(keys), *keys, *args, within_s=within_s)
         except NoScriptError:  # a fresh or flushed server
             return await self.call("EVAL", one.source, len(keys), *keys, *args)
 
     async def run(self) -> None:
-        while True:
-            await self._some.wait()  # no deadline: the life of the process
-            batch, self._waiting = self._waiting[:MAX_COMMANDS], self._waiting[MAX_COMMANDS:]
-            if not self._waiting:
-                self._some.clear()
-            await self._send(batch)
+        try:
+            while True:
+                await self._some.wait()  # no deadline: the life of the process
+                batch, self._waiting = self._waiting[:MAX_COMMANDS], self._waiting[MAX_COMMANDS:]
+                if not self._waiting:
+                    self._some.clear()
+                if batch:  # what was patient may have left already
+                    await self._send(batch)
+        finally:
+            self._over = True
+            for future, _ in self._waiting:  # nobody else will answer them
+                future.cancel()
 
     async def _send(self, batch: list[_Waiting]) -> None:
         pipeline = self._store.redis.pipeline(transaction=False)
