@@ -230,6 +230,7 @@ def create(platform: Platform, case: Case, kind: str) -> str:
 async def run(options: argparse.Namespace) -> int:
     rows: list[Figures] = []
     syncs: list[str] = []
+    lines: list[str] = []
     async with AsyncExitStack() as stack:
         servers = await start_servers(stack, max_sandboxes=64)
         platform = await start_platform(stack, servers)
@@ -239,6 +240,8 @@ async def run(options: argparse.Namespace) -> int:
         stack.push_async_callback(redis.aclose)
         standard = Standard(platform, redis)
         for case in cases():
+            if options.only not in case.name:
+                continue
             express = await asyncio.to_thread(create, platform, case, "EXPRESS")
             machine = await asyncio.to_thread(create, platform, case, "STANDARD")
             for concurrency in CONCURRENCIES:
@@ -263,12 +266,17 @@ async def run(options: argparse.Namespace) -> int:
                 if (seen := await fsyncs(servers.pids["state"], standard, machine, concurrency, count)) is not None:
                     each = seen / (count * case.transitions)
                     syncs.append(f"{case.name} at {concurrency}: {each:.3f} ({seen / count:.1f} an execution)")
-        flat = [await growth(platform, standard, times) for times in GROWTH]
-        memory = await kept(platform, standard, options.executions)
-    print(table(rows))
-    print("CPU of the orchestrator per transition by length of the history (Standard): " + "; ".join(flat))
-    print(memory)
-    print("fsync calls of the durable store per transition (Standard): " + "; ".join(syncs or ["not counted"]))
+        if options.only in "history":
+            flat = "; ".join([await growth(platform, standard, times) for times in GROWTH])
+            lines.append(f"CPU of the orchestrator per transition by length of the history (Standard): {flat}")
+        if options.only in "memory":
+            lines.append(await kept(platform, standard, options.executions))
+    if rows:
+        lines.append(
+            "fsync calls of the durable store per transition (Standard): " + "; ".join(syncs or ["not counted"])
+        )
+        print(table(rows))
+    print("\n".join(lines))
     print(json.dumps({"machine": environment.machine(), "commit": environment.commit(ROOT)}))
     return 0
 
@@ -290,6 +298,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=5.0, help="length of each measurement (5)")
     parser.add_argument("--executions", type=int, default=10_000, help="after which memory is looked at (10000)")
+    parser.add_argument("--only", default="", help='cases with this in their names; "history" or "memory": only that')
     return parser.parse_args()
 
 
