@@ -46,7 +46,7 @@ class Order:
     execution: str = ""
     #: a `.sync` or token task whose call has returned
     submitted: bool = False
-    #: of a map run: what its children, reader and writer need
+    #: of a map run: what its children, reader and writer need; of a job: `started`
     more: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -76,7 +76,12 @@ class Order:
         """There is something to do for it in the orchestrator; else its end comes from outside."""
         if self.kind == MAP_RUN:
             return self.more["reader"] is not None or self.more["writer"] is not None
-        return self.kind != ACTIVITY and not self.submitted
+        return self.kind != ACTIVITY and (not self.submitted or self.is_job)
+
+    @property
+    def is_job(self) -> bool:
+        """A `.sync` task of another service, whose end has to be looked for. `more` keeps what starting it answered."""
+        return self.kind == SERVICE and self.pattern == "sync" and self.service != "states"
 
     @property
     def child_name(self) -> str:

@@ -21,6 +21,7 @@ from orchestrator.claims import Claims, Free
 from orchestrator.core import signals
 from orchestrator.integrations import Integration, TaskCall, TaskError
 from orchestrator.integrations.functions import Functions
+from orchestrator.integrations.jobs import JOBS, Jobs
 from orchestrator.map_io import MapFiles
 from orchestrator.orders import AWS_SDK, FUNCTION, MAP_RUN, SERVICE, Order
 
@@ -67,7 +68,7 @@ class Surroundings:
 class Performer:
     """integrations: by service, those of the AWS SDK under AWS_SDK.
 
-    claims None: nothing is claimed (Express). map_files: of Standard executions.
+    claims None: nothing is claimed (Express). map_files, jobs: of Standard executions.
     """
 
     def __init__(
@@ -77,8 +78,10 @@ class Performer:
         claims: Claims | None,
         claimant: Claimant | None,
         map_files: MapFiles | None = None,
+        jobs: Jobs | None = None,
     ) -> None:
         self._map_files = map_files
+        self._jobs = jobs
         self._functions = functions
         self._integrations = integrations
         self._claims = claims
@@ -90,16 +93,26 @@ class Performer:
             assert self._map_files is not None, "Express executions have no map runs"
             role = surroundings.snapshot.role_arn
             return await self._map_files.perform(order, account=call.account, region=call.region, role=role)
+        begun = order.is_job and order.submitted
         try:
-            output = await self._output(call, order, resumed=resumed)
+            if begun:
+                assert self._jobs is not None, "Express executions wait for no jobs"
+                output = await self._jobs.end(call, order.more["started"])
+            else:
+                output = await self._output(call, order, resumed=resumed)
         except TaskError as exc:
             return signals.TaskFailed(order.task_id, exc.error, exc.cause, exc.stage)
         except Exception as exc:  # a bug of ours must not leave the task hanging
             log.exception("task failed", extra={"action": "task_failed", "resource": order.resource})
             return signals.TaskFailed(order.task_id, "States.Runtime", f"Internal error: {exc!r}")
-        if order.waits:
+        if order.waits and not begun:
             return signals.TaskSubmitted(order.task_id, output)
         return signals.TaskSucceeded(order.task_id, output)
+
+    async def stop_job(self, surroundings: Surroundings, order: Order) -> None:
+        """Of a task that has ended otherwise."""
+        if self._jobs is not None:
+            await self._jobs.stop(surroundings.call(order), order.more["started"])
 
     async def _output(self, call: TaskCall, order: Order, *, resumed: bool) -> str:
         if order.kind == FUNCTION:
@@ -107,7 +120,7 @@ class Performer:
         if order.kind == SERVICE and order.service == "lambda":
             return await self._functions.invoke(call, resumed=resumed)
         integration = self._integrations.get(order.service if order.kind == SERVICE else AWS_SDK)
-        if integration is None and not order.pattern.startswith("sync"):
+        if integration is None and (not order.is_job or (order.service, order.action) in JOBS):
             integration = self._integrations.get(AWS_SDK)  # services without a form of their own here
         if integration is None:
             raise TaskError("States.Runtime", f"The service {order.service} is not available here.")

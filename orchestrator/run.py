@@ -75,6 +75,8 @@ class Run:
         self._fired: set[str] = set()
         #: map runs that the decision being committed ends
         self._finished_runs: list[str] = []
+        #: begun jobs of tasks that it gives up
+        self._unwanted_jobs: list[Order] = []
         #: orders that are being carried out here
         self._performing: dict[int, asyncio.Task[None]] = {}
         self.idle_since_s = 0.0
@@ -148,6 +150,7 @@ class Run:
 
     def _forget(self) -> None:
         self._state, self._version = None, -1
+        self._finished_runs, self._unwanted_jobs = [], []
 
     async def _load(self) -> bool:
         """False: the execution is deleted."""
@@ -195,6 +198,8 @@ class Run:
         for signal in given:
             if isinstance(signal, signals.TaskSubmitted):
                 self._early.pop(signal.task_id, None)
+                if (order := self.orders.get(signal.task_id)) is not None:
+                    self._perform(order, resumed=False)  # if it is a job, its end is looked for
         self._shard.committed(self._execution, self._snapshot, self._state.redrives, decision.events)
         self._act(decision.effects)
         self._waiting = later + self._waiting
@@ -262,6 +267,8 @@ class Run:
             case signals.TaskSubmitted(task_id=task_id):
                 if (order := self.orders.get(task_id)) is not None:
                     order.submitted = True
+                    if order.is_job:
+                        order.more["started"] = signal.output
                     commit.task(task_id, dump_order(order), "")
             case signals.TaskSucceeded(task_id=task_id) | signals.TaskFailed(task_id=task_id):
                 self._over(commit, task_id)
@@ -345,6 +352,8 @@ class Run:
         commit.task_over(task_id)
         if child := order.child:  # a `.sync` child is stopped with its parent
             commit.message(shard_of(child, self._shard.shards), child, write_message(signals.StopRequested()))
+        if order.is_job and order.submitted:
+            self._unwanted_jobs.append(order)
 
     def _end(self, commit: Commit, ended: effects.ExecutionEnded, stopped_at_ms: int) -> None:
         for task_id in list(self.orders):
@@ -360,6 +369,10 @@ class Run:
         finished, self._finished_runs = self._finished_runs, []
         for map_run in finished:
             self._shard.begin(self._shard.stop_children(map_run), f"stop children of {map_run}")
+        unwanted, self._unwanted_jobs = self._unwanted_jobs, []
+        for order in unwanted:
+            stopping = self._shard.performer.stop_job(Surroundings(self._execution, self._snapshot), order)
+            self._shard.begin(stopping, f"stop job {order.task_id} of {self.arn}")
         for effect in decided:
             match effect:
                 case effects.StartTask(task_id=task_id):

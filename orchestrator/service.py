@@ -40,6 +40,7 @@ from orchestrator.integrations import Integration, optimised
 from orchestrator.integrations.aws_sdk import AwsSdk
 from orchestrator.integrations.functions import Functions
 from orchestrator.integrations.http import Http
+from orchestrator.integrations.jobs import Jobs
 from orchestrator.integrations.states import States
 from orchestrator.logs import ExecutionLogs
 from orchestrator.map_io import MapFiles
@@ -137,6 +138,7 @@ class Orchestrator:
             **optimised.integrations(self._backends.aws),
         }
         definitions = Definitions(table)
+        jobs = Jobs(self._backends.aws)
         durable = Functions(settings, functions, invoker, events, claims)
         once = Functions(settings, functions, invoker, events, None)
         tools = Tools(
@@ -144,7 +146,7 @@ class Orchestrator:
             clock=clock,
             store=store,
             definitions=definitions,
-            performer=Performer(durable, integrations, claims, claimant, MapFiles(self._backends.aws, table)),
+            performer=Performer(durable, integrations, claims, claimant, MapFiles(self._backends.aws, table), jobs),
             executions=table,
             logs=self._logs,
             shards=shards,

@@ -59,11 +59,12 @@ class AwsSdk:
 
     async def call(self, task: TaskCall) -> str:
         service = task.service.removeprefix("aws-sdk:")
-        exchange = await exchanged(self._aws, task, botocore_name(service), self._failed, self._incomplete)
+        exchange = await exchanged(self._aws, task, botocore_name(service), self.failed, self._incomplete)
         return orjson.dumps(from_answer(exchange.model, exchange.answer)).decode()
 
     @staticmethod
-    def _failed(task: TaskCall, error: AwsCallFailed) -> TaskError:
+    def failed(task: TaskCall, error: AwsCallFailed) -> TaskError:
+        """The service's error as the task's."""
         service = class_name(error.service)
         name = error.shape or service
         if not name.endswith("Exception"):

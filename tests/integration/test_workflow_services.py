@@ -106,6 +106,54 @@ def test_optimised_services(states: Any, companion: CompanionServer) -> None:
     assert "(Service: AmazonDynamoDBv2; Status Code: 400; Error Code: ResourceNotFoundException; " in cause
 
 
+def query() -> dict[str, Any]:
+    return {"QueryString": "SELECT 1", "ResultConfiguration": {"OutputLocation": "s3://none/"}}
+
+
+def test_jobs_are_waited_for(states: Any, companion: CompanionServer) -> None:
+    output = result(states, "athena:startQueryExecution.sync", query())
+    assert output["QueryExecution"]["Status"]["State"] == "SUCCEEDED"
+    error, cause = failure(states, "athena:startQueryExecution.sync", query() | {"WorkGroup": "none"})
+    assert error.startswith("Athena.")
+    assert cause
+
+
+def test_job_that_is_stopped_fails_its_task_and_one_that_nobody_waits_for_is_stopped(
+    states: Any, companion: CompanionServer
+) -> None:
+    athena = companion.client("athena")
+
+    def query_of(execution: str) -> str:
+        until = time.monotonic() + 60
+        while True:
+            events = states.get_execution_history(executionArn=execution)["events"]
+            for event in events:
+                if event["type"] == "TaskSubmitted":
+                    return str(json.loads(event["taskSubmittedEventDetails"]["output"])["QueryExecutionId"])
+            assert time.monotonic() < until, events
+            time.sleep(0.05)
+
+    def state_of(query: str) -> str:
+        return str(athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]["State"])
+
+    with companion.slow("athena::execution"):
+        first = start(states, task("athena:startQueryExecution.sync", query()))
+        athena.stop_query_execution(QueryExecutionId=query_of(first))
+        found = ended(states, first)
+        assert (found["status"], found["error"]) == ("FAILED", "States.TaskFailed")
+        assert json.loads(found["cause"])["Status"]["State"] == "CANCELLED"
+
+        second = start(states, task("athena:startQueryExecution.sync", query()))
+        unwanted = query_of(second)
+        assert state_of(unwanted) == "QUEUED"
+        states.stop_execution(executionArn=second)
+        assert ended(states, second)["status"] == "ABORTED"
+        until = time.monotonic() + 60
+        while state_of(unwanted) != "CANCELLED":
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+
 def test_message_carries_a_token_that_ends_its_task(states: Any, companion: CompanionServer) -> None:
     sqs = companion.client("sqs")
     queue = sqs.create_queue(QueueName=f"q-{uuid.uuid4().hex[:12]}")["QueueUrl"]

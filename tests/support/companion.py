@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 from hearth.embedded import companion
 from hearth.embedded.process import end_with
 
 #: services that test platforms expect on the companion's port; others have no server
-SERVICES = ("s3", "sqs", "sns", "events", "secretsmanager")
+SERVICES = ("s3", "sqs", "sns", "events", "secretsmanager", "athena")
 _START_S = 60.0
 
 
@@ -50,6 +53,20 @@ class CompanionServer:
     def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.wait()
+
+    @contextmanager
+    def slow(self, kind: str) -> Iterator[None]:
+        """Meanwhile its resources of that kind ("athena::execution") stay in their first state."""
+        self._transition("set", model_name=kind, transition={"progression": "manual", "times": 1_000_000})
+        try:
+            yield
+        finally:
+            self._transition("unset", model_name=kind)
+
+    def _transition(self, what: str, **body: Any) -> None:
+        url = f"{self.endpoint}/moto-api/state-manager/{what}-transition"
+        request = urllib.request.Request(url, json.dumps(body).encode(), method="POST")
+        urllib.request.urlopen(request, timeout=10).close()
 
     def client(self, service: str) -> Any:
         """A boto3 client of the server itself, past the platform."""

@@ -10,7 +10,7 @@ from hearth.asl import errors
 from hearth.asl.definition import Resource, ResourceKind, TaskState
 from hearth.asl.errors import StateError, runtime_error
 from hearth.model.task_token import make_token
-from orchestrator.core.effects import StartTask
+from orchestrator.core.effects import CancelTask, StartTask
 from orchestrator.core.failure import Failure
 from orchestrator.core.run import WHOLE, Run, to_text
 from orchestrator.core.state import Frame
@@ -121,6 +121,7 @@ def failed(run: Run, frame: Frame, state: TaskState, error: str | None, cause: s
 
 def timed_out(run: Run, frame: Frame, state: TaskState, *, heartbeat: bool) -> Failure:
     """Record that its time, or the time for a heartbeat, has run out. AWS tells both by the same name."""
+    run.perform(CancelTask(frame.task_id))  # a `.sync` child or job is stopped, an answer comes too late
     return _ended_badly(run, frame, state, "TimedOut", Failure(errors.TIMEOUT, None, 0, heartbeat=heartbeat))
 
 
