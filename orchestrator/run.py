@@ -58,7 +58,8 @@ class Run:
         self._shard = shard
         self.arn = arn
         self._waiting: list[Waiting] = []
-        self._working = False
+        #: its `_work`, while there is some
+        self._work_task: asyncio.Task[None] | None = None
         self._state: ExecutionState | None = None
         self._version = -1
         self._execution: Execution
@@ -67,6 +68,10 @@ class Run:
         self._redrives = 0
         #: closed for good: nothing can follow any more
         self._done = False
+        #: loaded, and its orders not looked at: an earlier holder, or a commit whose end was not heard, left some
+        self._inherits = False
+        #: its last decision was cut
+        self._cut = False
         #: answers from outside to tasks whose call has not returned yet, by the task's id
         self._early: dict[int, list[Waiting]] = {}
         #: ordered and not ended, by the task's id
@@ -83,13 +88,12 @@ class Run:
 
     def tell(self, waiting: Waiting) -> None:
         self._waiting.append(waiting)
-        if not self._working:
-            self._working = True
-            self._shard.begin(self._work(), f"run {self.arn}")
+        if self._work_task is None:
+            self._work_task = self._shard.begin(self._work(), f"run {self.arn}")
 
     @property
     def busy(self) -> bool:
-        return self._working or bool(self._performing)
+        return self._work_task is not None or bool(self._performing)
 
     def fire(self, timer: str) -> None:
         """A timer is due; it stays in the store until it has been decided upon."""
@@ -102,18 +106,11 @@ class Run:
         for task_id in list(self._performing):
             self._abandon(task_id)
 
-    async def resume(self) -> None:
-        """Carry on with what was ordered by an earlier holder of the shard. Raises Unavailable."""
-        self._working = True
-        try:
-            if (self._version >= 0 or await self._load()) and not self._done:
-                for order in list(self.orders.values()):
-                    self._perform(order, resumed=True)
-        finally:
-            self._working = False
-            if self._waiting:
-                self._working = True
-                self._shard.begin(self._work(), f"run {self.arn}")
+    def resume(self) -> asyncio.Task[None]:
+        """Carry on with what an earlier holder of the shard has left; done when it has been taken up."""
+        self.tell(Waiting(signals.Continue()))
+        assert self._work_task is not None
+        return self._work_task
 
     async def _work(self) -> None:
         pause_s = RETRY_S
@@ -142,7 +139,7 @@ class Run:
                 await asyncio.sleep(pause_s)
                 pause_s = min(longest_s, 2 * pause_s)
         finally:
-            self._working = False
+            self._work_task = None
             self.idle_since_s = asyncio.get_running_loop().time()
         if self._state is not None and self._state.closed and not self._waiting:
             self._shard.let_go(self)
@@ -163,6 +160,8 @@ class Run:
         self._state = ExecutionState.load(loaded.pieces) if loaded.pieces else None
         self.orders = {task_id: read_order(raw) for task_id, raw in loaded.tasks.items()}
         self._done = self._state is None and loaded.version > 0
+        self._inherits = True
+        self._cut = self._state is not None and bool(self._state.ready)
         return True
 
     async def _advance(self, batch: list[Waiting]) -> None:
@@ -187,14 +186,15 @@ class Run:
             given = []
         else:
             decision = decide(self._definition, self._state, given, at_ms=now, random=random.random())
-        commit.history([event.dump() for event in decision.events])
-        commit.state(self._state.take_changes())
-        for signal in given:
-            self._settle(commit, signal)
-        self._carry_over(commit, decision, now)
-        commit.taken([one.message for one in batch if one.message])
-        await self._shard.store.commit(commit, self._shard.token)
-        self._version += 1
+        if decision.events or any(not isinstance(one.signal, signals.Continue) for one in batch):
+            commit.history([event.dump() for event in decision.events])
+            commit.state(self._state.take_changes())
+            for signal in given:
+                self._settle(commit, signal)
+            self._carry_over(commit, decision, now)
+            commit.taken([one.message for one in batch if one.message])
+            await self._shard.store.commit(commit, self._shard.token)
+            self._version += 1
         for signal in given:
             if isinstance(signal, signals.TaskSubmitted):
                 self._early.pop(signal.task_id, None)
@@ -202,6 +202,12 @@ class Run:
                     self._perform(order, resumed=False)  # if it is a job, its end is looked for
         self._shard.committed(self._execution, self._snapshot, self._state.redrives, decision.events)
         self._act(decision.effects)
+        if self._inherits:
+            self._inherits = False
+            ended = {getattr(one.signal, "task_id", 0) for one in self._waiting}
+            for order in list(self.orders.values()):
+                if order.task_id not in ended:
+                    self._perform(order, resumed=True)
         self._waiting = later + self._waiting
         if decision.unfinished:
             self._waiting.append(Waiting(signals.Continue()))
@@ -291,6 +297,9 @@ class Run:
             commit.task_over(task_id)
 
     def _carry_over(self, commit: Commit, decision: effects.Decision, now_ms: int) -> None:
+        if decision.unfinished or self._cut:
+            commit.unfinished(decision.unfinished)
+        self._cut = decision.unfinished
         for effect in decision.effects:
             match effect:
                 case effects.StartTask():

@@ -30,8 +30,9 @@ log = logging.getLogger(__name__)
 
 #: executions kept in memory while they wait for others
 MAX_IDLE = 2000
-#: loaded together when a shard is taken over
+#: loaded together when a shard is taken over, and how long they are waited for before the next are
 RESUMED_AT_ONCE = 64
+RESUME_S = 1.0
 _RETRY_S = 0.5
 
 
@@ -124,7 +125,8 @@ class Shard:
                 self.timers.look()
                 arns = sorted({arn for arn, _ in await self.store.tasks(self.number)})
                 for start in range(0, len(arns), RESUMED_AT_ONCE):
-                    await asyncio.gather(*(self._of(arn).resume() for arn in arns[start : start + RESUMED_AT_ONCE]))
+                    resuming = [self._of(arn).resume() for arn in arns[start : start + RESUMED_AT_ONCE]]
+                    await asyncio.wait(resuming, timeout=RESUME_S)  # what takes longer does so beside the others
                 return
             except Unavailable as exc:
                 log.warning("shard not resumed", extra={"action": "not_resumed", "shard": self.number, "why": str(exc)})

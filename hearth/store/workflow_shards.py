@@ -29,6 +29,8 @@ READ_COUNT = 200
 READ_BLOCK_MS = 1000
 #: prefix of the pieces of a stored state that are the shell's: tasks that have not ended
 TASK_PIECE = "task:"
+#: among a shard's tasks, stands for an execution that goes on by itself; ids of tasks begin at 1
+CUT = 0
 
 
 class LeaseLost(HearthError):
@@ -116,6 +118,10 @@ class Commit:
         self.add("HDEL", keys.workflow_state(self.execution.arn), f"{TASK_PIECE}{task_id}")
         self.add("SREM", keys.workflow_tasks(self.shard), member)
         self.add("HDEL", keys.workflow_tokens(self.shard), member)
+
+    def unfinished(self, is_so: bool) -> None:
+        """Its decision was cut, or a cut one has come to its end: whoever takes the shard over goes on with it."""
+        self.add("SADD" if is_so else "SREM", keys.workflow_tasks(self.shard), f"{self.execution.arn}|{CUT}")
 
     def offer(self, activity: str, task: bytes) -> None:
         """A task for the activity's workers."""
@@ -215,7 +221,7 @@ class ShardStore:
         await self._pipeline.call("ZREM", keys.workflow_timers(shard), f"{execution}|{timer}")
 
     async def tasks(self, shard: int) -> list[tuple[str, int]]:
-        """(execution, task) of all that were ordered and have not ended."""
+        """(execution, task) of all that were ordered and have not ended; task CUT: it goes on by itself."""
         found = await self._pipeline.call("SMEMBERS", keys.workflow_tasks(shard))
         return [(execution, int(task)) for execution, task in map(_pair, found)]
 

@@ -98,3 +98,32 @@ def test_long_wait_ends_and_is_filed_and_forgotten_as_the_clock_is_advanced(stac
         time.sleep(0.05)
     with pytest.raises(ClientError, match="ExecutionDoesNotExist"):
         states.describe_execution(executionArn=execution)
+
+
+def test_a_day_of_back_off_passes_as_the_clock_is_advanced(stack: PlatformStack) -> None:
+    states = stack.client("stepfunctions")
+    activity = states.create_activity(name=f"a-{uuid.uuid4().hex[:12]}")["activityArn"]
+    retry = {"ErrorEquals": ["Busy"], "IntervalSeconds": 86_400, "MaxAttempts": 1}
+    task = {"Type": "Task", "Resource": activity, "Retry": [retry], "End": True}
+    made = states.create_state_machine(
+        name=f"retry-{uuid.uuid4().hex[:8]}",
+        definition=json.dumps({"StartAt": "T", "States": {"T": task}}),
+        roleArn="arn:aws:iam::000000000000:role/test",
+    )
+    execution = states.start_execution(stateMachineArn=made["stateMachineArn"])["executionArn"]
+    first = states.get_activity_task(activityArn=activity)
+    states.send_task_failure(taskToken=first["taskToken"], error="Busy")
+    until = time.monotonic() + 30
+    while (event := states.get_execution_history(executionArn=execution)["events"][-1])["type"] != "ActivityFailed":
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    hearth("clock", "advance", "1d", env=stack.environ() | stack.servers.environ())
+    second = states.get_activity_task(activityArn=activity)
+    states.send_task_success(taskToken=second["taskToken"], output="1")
+    while (found := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert (found["status"], found["output"]) == ("SUCCEEDED", "1")
+    events = states.get_execution_history(executionArn=execution)["events"]
+    (again,) = [one for one in events if one["type"] == "ActivityScheduled" and one["id"] > event["id"]]
+    assert (again["timestamp"] - event["timestamp"]).total_seconds() >= 86_400

@@ -142,9 +142,37 @@ def test_map_reduce_over_csv_in_s3(example: Example, stack: PlatformStack) -> No
         assert example.output("map-reduce", {"bucket": "sales", "key": "day.csv"}) == expected
 
 
-def test_long_wait_survives_its_orchestrator(example: Example, stack: PlatformStack) -> None:
-    arn = example.start("long-wait", {"seconds": 2})
+@pytest.fixture
+def endless(example: Example) -> Iterator[str]:
+    """A machine that counts as far as a history goes."""
+    states = {
+        "Add": {"Type": "Pass", "Parameters": {"n.$": "States.MathAdd($.n, 1)"}, "Next": "Enough"},
+        "Enough": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$.n", "NumericLessThan": 6000, "Next": "Add"}],
+            "Default": "End",
+        },
+        "End": {"Type": "Succeed"},
+    }
+    definition = json.dumps({"StartAt": "Add", "States": states})
+    made = example.states.create_state_machine(name="counting", definition=definition, roleArn=ROLE)
+    yield made["stateMachineArn"]
+    example.states.delete_state_machine(stateMachineArn=made["stateMachineArn"])
+
+
+def test_long_waits_and_loops_survive_their_orchestrator(example: Example, stack: PlatformStack, endless: str) -> None:
+    waiting = example.start("long-wait", {"seconds": 2})
+    start = {"stateMachineArn": endless, "input": '{"n": 0}'}
+    counting = [example.states.start_execution(**start)["executionArn"] for _ in range(3)]
+    until = time.monotonic() + 60
+    while not example.states.get_execution_history(executionArn=counting[0], maxResults=1)["events"]:
+        assert time.monotonic() < until
+        time.sleep(0.02)  # the first of its decisions is not committed
     stack.kill("orchestrator")
+    running = [example.states.describe_execution(executionArn=arn)["status"] for arn in counting]
     stack.stop("orchestrator")
     stack.start("orchestrator")
-    assert json.loads(example.ended(arn)["output"]) == {"waited": 2}
+    assert json.loads(example.ended(waiting)["output"]) == {"waited": 2}
+    assert "RUNNING" in running
+    for arn in counting:
+        assert json.loads(example.ended(arn)["output"]) == {"n": 6000}
