@@ -184,7 +184,8 @@ class ItemsPath:
             return [MapItem(index, item) for index, item in enumerate(value)]
         if self.objects and isinstance(value, dict):
             return _members_of(value)
-        raise runtime_error(f'Reference path "{self.text}" must point to array.')
+        shown = self.text.removeprefix("$") if self.text.startswith("$$") else self.text  # of the Context object
+        raise runtime_error(f'Reference path "{shown}" must point to array.')
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,8 +136,8 @@ def _message(task: TaskCall) -> dict[str, Any]:
     if not urlsplit(url).hostname:
         raise TaskError("SQS.SdkClientException", f"Unable to execute HTTP request: {url}: Name or service not known")
     parameters = dict(task.parameters)
-    if parameters.get("MessageBody") == "":  # as good as none
-        del parameters["MessageBody"]
+    if parameters.get("MessageBody") in ("", None):  # as good as none
+        parameters.pop("MessageBody", None)
     return parameters
 
 

@@ -91,6 +91,11 @@ def test_optimised_services(states: Any, companion: CompanionServer) -> None:
     (message,) = sqs.receive_message(QueueUrl=queue)["Messages"]
     assert (message["Body"], sent["MessageId"]) == ('{"a":1}', message["MessageId"])
     assert sent["SdkHttpMetadata"]["HttpStatusCode"] == 200
+    error, cause = failure(states, "sqs:sendMessage", {"QueueUrl": queue, "MessageBody": None})
+    assert error == "SQS.AmazonSQSException"
+    assert cause.startswith(
+        "The request must contain the parameter MessageBody. (Service: AmazonSQS; Status Code: 400; "
+    )
     assert "MessageId" in result(states, "sns:publish", {"TopicArn": topic, "Message": {"a": 1}})
     entry = {"Source": "s", "DetailType": "d", "Detail": {"a": 1}}
     assert result(states, "events:putEvents", {"Entries": [entry]})["FailedEntryCount"] == 0

@@ -95,6 +95,7 @@ def test_missed_heartbeat_is_a_timeout_that_its_own_name_catches() -> None:
     assert played.details("TaskTimedOut")[0]["error"] == "States.Timeout"
     assert played.at_ms - START_MS == 9000, "the heartbeat has not moved the time"
     assert played.output == {"Error": "States.Timeout", "Cause": ""}
+    assert CancelTask(3) in played.effects
 
 
 def test_retriers_count_for_themselves_and_back_off() -> None:
@@ -150,6 +151,15 @@ def test_items_are_selected_with_their_place() -> None:
         {"in": {"n": 0, "item": "a", "all": ["a", "b"]}, "again": "a"},
         {"in": {"n": 1, "item": "b", "all": ["a", "b"]}, "again": "b"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"), [("$.items", "$.items"), ("$$.Execution.Input", "$.Execution.Input"), ("$$", "$")]
+)
+def test_what_is_no_array_is_named_by_its_path(path: str, shown: str) -> None:
+    played = simulate({"M": a_map({"X": PASS}, ItemsPath=path)}, {"items": 1})
+    assert played.state.cause is not None
+    assert f'Reference path "{shown}" must point to array.' in played.state.cause
 
 
 def test_inline_map_runs_forty_at_once_and_keeps_the_order() -> None:
