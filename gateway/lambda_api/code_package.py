@@ -17,6 +17,8 @@ from hearth.limits import AWS_LIMITS
 #: of files and directories: as many as fit in 250 MB at one block each
 MAX_ENTRIES = 64_000
 _MAX_LINK_BYTES = 4096
+#: all bits set, as Maven writes directories of whose mode it knows nothing
+_UNKNOWN = 0o170000
 
 _BAD_ZIP = "Could not unzip uploaded file. Please check your file, then try to upload again."
 
@@ -54,7 +56,7 @@ def _stays_inside(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bool:
         return False
     mode = entry.external_attr >> 16
     if not stat.S_ISLNK(mode):
-        return stat.S_IFMT(mode) in (0, stat.S_IFREG, stat.S_IFDIR)
+        return stat.S_IFMT(mode) in (0, stat.S_IFREG, stat.S_IFDIR, _UNKNOWN)
     if entry.file_size > _MAX_LINK_BYTES:
         return False
     target = archive.read(entry).decode("utf-8", "replace")

@@ -66,6 +66,10 @@ def test_devices_and_pipes_are_refused(kind: int) -> None:
     assert refusal(package(("x", b""), mode=kind | 0o666)) == BAD
 
 
+def test_entries_of_unknown_mode_pass() -> None:
+    check_package(package(("META-INF/maven/", b""), ("META-INF/MANIFEST.MF", b"x"), mode=0o177777))
+
+
 def test_what_unpacks_to_too_much_is_refused() -> None:
     check_package(package(("a", b"\0" * 6000), ("b", b"\0" * 4000)), 10_000)
     with pytest.raises(InvalidParameterValue, match="Unzipped size must be smaller than 10000 bytes"):
