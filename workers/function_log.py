@@ -47,6 +47,7 @@ class FunctionLog:
         self.stream = _stream_name(version)
         #: a JSON function's own lines below its ApplicationLogLevel are left out
         self._json = version.log_format == "JSON"
+        self._python = version.runtime.startswith("python")
         self._least = _LEVELS.get(version.app_log_level, _INFO) if self._json else 0
         #: what its processes print goes there too, while somebody listens
         self.telemetry: Telemetry | None = None
@@ -130,8 +131,12 @@ class FunctionLog:
             cut = _character_start(line, EVENT_LIMIT_BYTES)
             self._append(line[:cut].decode("utf-8", "replace"), t_ms)
             line = line[cut:]
-        # Runtime clients join the lines of one event by CR where there is no framed log pipe.
-        text = line.rstrip(b"\r").replace(b"\r", b"\n").decode("utf-8", "replace")
+        line = line.rstrip(b"\r")
+        # Runtime clients join the lines of one event by CR where there is no framed log pipe; Python's does so only
+        # for errors, so that elsewhere a CR is what the function printed.
+        if line.startswith(b"[ERROR]") or not self._python:
+            line = line.replace(b"\r", b"\n")
+        text = line.decode("utf-8", "replace")
         self._append(text + "\n", t_ms)
         if self.telemetry is not None and self.telemetry.enabled:
             self.telemetry.line("function", text, t_ms, parse=self._json)

@@ -80,6 +80,11 @@ async def test_lines_joined_by_carriage_returns_are_one_event(printed: Printed) 
     assert await printed.messages() == ["[ERROR] KeyError\nTraceback\n  File\n", "next\n"]
 
 
+async def test_a_carriage_return_that_a_python_function_prints_stays(printed: Printed) -> None:
+    printed.says(b"another\rline\n")
+    assert await printed.messages() == ["another\rline\n"]
+
+
 async def test_a_long_line_is_split_between_characters(printed: Printed) -> None:
     text = "\u2603" * (EVENT_LIMIT_BYTES // 3 + 10)
     data = text.encode() + b"\n"

@@ -55,3 +55,10 @@ def test_a_bootstrap_that_others_may_not_execute_is_refused(tmp_path: Path) -> N
     with pytest.raises(InvalidEntrypoint) as caught:
         PROVIDED.command("any", mounts=shown(tmp_path, "/var/task/bootstrap", mode=0o744))
     assert str(caught.value) == "fork/exec /var/task/bootstrap: permission denied"
+
+
+def test_stand_in_looks_layers_up_by_the_number_that_was_asked_for() -> None:
+    node = Runtime("nodejs20.x", "nodejs:20.1.0", defaults={"NODE_PATH": "/opt/nodejs/node20/node_modules:/var/task"})
+    other = node.in_place_of("nodejs24.x")
+    assert (other.stands_for, other.family) == ("nodejs24.x", "nodejs20.x")
+    assert other.defaults == {"NODE_PATH": "/opt/nodejs/node24/node_modules:/var/task"}

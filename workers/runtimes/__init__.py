@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -65,9 +64,7 @@ def offered(settings: Settings) -> dict[str, Runtime]:
     exact = installed(settings)
     if settings.runtime_match == "exact":
         return exact
-    return exact | {
-        wanted: replace(exact[by], stands_for=wanted) for wanted, by in identifiers.stand_ins(exact).items()
-    }
+    return exact | {wanted: exact[by].in_place_of(wanted) for wanted, by in identifiers.stand_ins(exact).items()}
 
 
 def figures(offer: Mapping[str, Runtime]) -> dict[str, str]:

@@ -60,7 +60,7 @@ class Mono(Language[Equipped]):
             (executable, "/var/runtime/bootstrap.exe"),
             (Mount(directory, "/var/runtime"), *mounts),
             # A file shared by all processes of one user, which each sandbox would make anew.
-            {"MONO_DISABLE_SHARED_AREA": "1"},
+            {"MONO_DISABLE_SHARED_AREA": "1", "SHLVL": "0"},
         )
 
 

@@ -94,7 +94,8 @@ class Nodejs(Language[Equipped]):
             (Mount(directory, "/var/runtime"), Mount(directory / "node_modules", "/node_modules"), *mounts),
             {
                 "NODE_PATH": f"/opt/nodejs/node{major}/node_modules:/opt/nodejs/node_modules:"
-                "/var/runtime/node_modules:/var/runtime:/var/task"
+                "/var/runtime/node_modules:/var/runtime:/var/task",
+                "SHLVL": "0",
             },
             heap_share=0.9,
             cell=CellRecipe((*command, "/var/runtime/cell.mjs"), at_start=_AT_START),

@@ -66,7 +66,7 @@ class Python(Language[Interpreter]):
             f"python:{found.version}",
             (executable, "/var/runtime/bootstrap.py"),
             (Mount(directory, "/var/runtime"), *mounts),
-            {"PYTHONPATH": "/var/runtime"},
+            {"PYTHONPATH": "/var/runtime", "SHLVL": "0"},
             cell=CellRecipe((executable, "/var/runtime/cell.py"), at_start=("PYTHON*",)),
         )
 

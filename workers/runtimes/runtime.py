@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from workers.sandbox.supervisor import Mount
@@ -75,6 +75,15 @@ class Runtime:
     def sized(self, launch: tuple[str, ...], memory_mb: int) -> tuple[str, ...]:
         heap_mb = str(int(memory_mb * self.heap_share))
         return tuple(word.replace("{heap_mb}", heap_mb) for word in launch)
+
+    def in_place_of(self, family: str) -> Runtime:
+        """The same, offered for a family that is not installed: layers are looked up by that one's number."""
+        number, wanted = (one.removeprefix("nodejs").partition(".")[0] for one in (self.family, family))
+        defaults = {
+            name: value.replace(f"/nodejs/node{number}/", f"/nodejs/node{wanted}/")
+            for name, value in self.defaults.items()
+        }
+        return replace(self, stands_for=family, defaults=defaults)
 
     def environment(self) -> dict[str, str]:
         return dict(self.defaults)
