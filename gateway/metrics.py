@@ -16,8 +16,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from gateway.backends import Backends, living_workers
+from hearth.clock import now_ms
 from hearth.errors import HearthError
 from hearth.event_backlog import EventBacklog, event_backlog
+from hearth.model.mapping import Progress
 from hearth.store import Store
 from hearth.store.events import dropped_counts
 
@@ -100,6 +102,8 @@ async def exposition(backends: Backends | None) -> bytes:
         registry.register(_Workers(await _figures(backends.stores.coordination)))
         if (waiting := await _events(backends)) is not None:
             registry.register(waiting)
+        if (mappings := await _mappings(backends)) is not None:
+            registry.register(mappings)
     return generate_latest(registry)
 
 
@@ -118,6 +122,36 @@ async def _events(backends: Backends) -> _Events | None:
             return _Events(backlog, await dropped_counts(state))
     except (HearthError, TimeoutError):
         return None
+
+
+async def _mappings(backends: Backends) -> _Mappings | None:
+    try:
+        async with asyncio.timeout(_ASK_S):
+            table, found = backends.mappings, {}
+            for mapping in await table.all():
+                for unit, progress in (await table.progress(mapping)).items():
+                    found[mapping.uuid, mapping.function_arn, unit] = progress
+            return _Mappings(found)
+    except (HearthError, TimeoutError):
+        return None
+
+
+class _Mappings(Collector):
+    """How far event source mappings are, as their pollers tell about once a second."""
+
+    def __init__(self, progress: dict[tuple[str, str, str], Progress]) -> None:
+        self._progress = progress
+
+    def collect(self) -> list[Metric]:
+        labels = ["mapping", "function", "unit"]
+        age = GaugeMetricFamily(
+            "hearth_mapping_iterator_age_seconds", "Age of the oldest record that is not done; 0: none", labels=labels
+        )
+        failing = GaugeMetricFamily("hearth_mapping_failing", "1: its last batch failed", labels=labels)
+        for where, one in self._progress.items():
+            age.add_metric(where, max(0.0, (now_ms() - one.oldest_at_ms) / 1000) if one.oldest_at_ms else 0.0)
+            failing.add_metric(where, float(bool(one.error)))
+        return [age, failing]
 
 
 class _Events(Collector):

@@ -33,6 +33,15 @@ def handler(event, context):
     return {"batchItemFailures": [{"itemIdentifier": one} for one in failures], "state": state}
 """
 
+#: tells what changed in a table
+TELL_CHANGES = """
+import json
+def handler(event, context):
+    changes = [one["dynamodb"] for one in event["Records"]]
+    numbers = [int(one.get("NewImage", one["Keys"])["n"]["N"]) for one in changes]
+    print(json.dumps({"ran": numbers, "first": event["Records"][0]}))
+"""
+
 
 @pytest.fixture
 def stream(stack: PlatformStack) -> Iterator[str]:
@@ -203,3 +212,55 @@ def test_children_of_a_shard_begin_when_it_has_been_read_to_its_end(
     mapped(function, ARN + stream, BatchSize=4, ParallelizationFactor=2)
     seen = [number for batch in batches(stack, function, 30) for number in batch]
     assert (set(seen[:12]), set(seen[12:24]), seen[24:]) == ({1, 2}, {3, 4}, [5] * 6)
+
+
+def fill_table(dynamodb: Any, name: str) -> str:
+    """A table with a stream into which 1, 2 and 3 have been written; the stream's ARN."""
+    dynamodb.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    )
+    dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
+    for number in (1, 2, 3):
+        dynamodb.put_item(TableName=name, Item={"id": {"S": "a"}, "n": {"N": str(number)}, "b": {"B": b"\0"}})
+    return str(dynamodb.describe_table(TableName=name)["Table"]["LatestStreamArn"])
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_changes_of_a_table_here_or_at_another_server_reach_the_function(
+    stack: PlatformStack, companion: CompanionServer, mapped: Any, elsewhere: bool
+) -> None:
+    function = stack.deploy(None, TELL_CHANGES)
+    dynamodb = (companion if elsewhere else stack).client("dynamodb")
+    name = f"t-{uuid.uuid4().hex[:8]}"
+    arn = fill_table(dynamodb, name)
+    mapped(function, arn, BatchSize=2)
+    assert [number for batch in batches(stack, function, 3) for number in batch] == [1, 2, 3]
+    first = runs(stack, function)[0]["first"]
+    assert (first["eventName"], first["eventSource"], first["eventSourceARN"]) == ("INSERT", "aws:dynamodb", arn)
+    assert first["dynamodb"]["NewImage"] == {"id": {"S": "a"}, "n": {"N": "1"}, "b": {"B": "AA=="}}
+    dynamodb.put_item(TableName=name, Item={"id": {"S": "a"}, "n": {"N": "4"}})
+    assert batches(stack, function, 4)[-1] == [4]
+
+
+def test_a_stream_at_another_server_is_read_where_it_is(
+    stack: PlatformStack, companion: CompanionServer, mapped: Any
+) -> None:
+    function = stack.deploy(None, TELL)
+    kinesis, name = companion.client("kinesis"), f"s-{uuid.uuid4().hex[:8]}"
+    kinesis.create_stream(StreamName=name, ShardCount=1)
+    kinesis.get_waiter("stream_exists").wait(StreamName=name, WaiterConfig={"Delay": 1})
+    arn = kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["StreamARN"]
+    for number in range(5):
+        kinesis.put_record(StreamName=name, Data=json.dumps({"n": number}).encode(), PartitionKey="k")
+    mapping = mapped(function, arn, BatchSize=3)
+    assert batches(stack, function, 5) == [[0, 1, 2], [3, 4]]
+    client = stack.client("lambda")
+    client.update_event_source_mapping(UUID=mapping, Enabled=False)
+    until(lambda: client.get_event_source_mapping(UUID=mapping)["State"] == "Disabled")
+    kinesis.put_record(StreamName=name, Data=b'{"n": 5}', PartitionKey="k")
+    client.update_event_source_mapping(UUID=mapping, Enabled=True)
+    assert batches(stack, function, 6)[-1] == [5]

@@ -16,8 +16,8 @@ from typing import Any, Self
 from hearth.embedded import companion
 from hearth.embedded.process import end_with
 
-#: services that test platforms expect on the companion's port; others have no server
-SERVICES = ("s3", "sqs", "sns", "events", "secretsmanager", "athena")
+#: services that test platforms expect on the companion's port; others have no server. Streams: those that are not here
+SERVICES = ("s3", "sqs", "sns", "events", "secretsmanager", "athena", "kinesis", "dynamodbstreams")
 _START_S = 60.0
 
 
