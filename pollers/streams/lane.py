@@ -56,6 +56,16 @@ class Ran:
     too_large: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Judgement:
+    """step None: the function did not run. window: as it is after the step. reported: the function itself said what
+    failed."""
+
+    step: Step | None
+    window: OpenWindow | None
+    reported: bool = False
+
+
 class Surroundings(Protocol):
     """What a lane needs of its shard."""
 
@@ -154,59 +164,60 @@ class Lane:
         setbacks = 0
         while self._works and not self._shard.stopping.is_set():
             work = self._works[0]
-            ran, reported = None, False
-            step: Step | None = too_old(work, self._options.policy, now_ms())
-            if step is None:
-                ran = await self._shard.invoke(work.records, self._window, final=False, early=False)
-                step, reported = self._judged(work, ran)
+            step = too_old(work, self._options.policy, now_ms())
             if step is not None:
-                await self._take(work, step, ran, reported=reported)
+                await self._take(work, step, None, _Judgement(step, self._window))
+                continue
+            ran = await self._shard.invoke(work.records, self._window, final=False, early=False)
+            judgement = self._judged(work, ran)
+            step = judgement.step
+            if step is not None:
+                await self._take(work, step, ran, judgement)
             if step is not None and not step.backs_off:
                 setbacks = 0
                 continue
             setbacks += 1
             await self._pause(setbacks)
 
-    def _judged(self, work: Work, ran: Ran) -> tuple[Step | None, bool]:
-        """What follows from a run, and whether the function itself said what failed; None: it did not run."""
-        policy, result = self._options.policy, ran.result
+    def _judged(self, work: Work, ran: Ran) -> _Judgement:
+        """What follows from a run."""
+        policy, result, window = self._options.policy, ran.result, self._window
         if ran.too_large:
             self._shard.said(well=False, why="the event is too large")
-            return Step(given_up=work, condition=RETRIES_EXHAUSTED), False
+            return _Judgement(Step(given_up=work, condition=RETRIES_EXHAUSTED), window)
         if result.outcome is Outcome.FUNCTION_ERROR:
             self._shard.said(well=False, why=result.detail)
-            return failed(work, policy), False
+            return _Judgement(failed(work, policy), window)
         if result.outcome is not Outcome.OK:
             self._shard.said(well=False, why=result.detail or result.outcome.value)
-            return None, False
-        first_failed, reported = None, False
-        window = self._window
+            return _Judgement(None, window)
         try:
-            if window is not None:
-                window = window.after(result.payload)
-            if self._options.reports:
-                first_failed, reported = self._first_failed(work, result.payload)
+            after = window.after(result.payload) if window is not None else None
+            first_failed = self._first_failed(work, result.payload) if self._options.reports else None
         except (NoState, BadReport) as exc:
             self._shard.said(well=False, why=str(exc))
-            return failed(work, policy), True
-        if first_failed != 0:
-            self._window = window
-        self._shard.said(well=first_failed is None, why="records were reported as failed")
-        return succeeded(work) if first_failed is None else failed(work, policy, first_failed), reported
+            return _Judgement(failed(work, policy), window, reported=True)
+        if first_failed is None:
+            self._shard.said(well=True)
+            return _Judgement(succeeded(work), after)
+        self._shard.said(well=False, why="records were reported as failed")
+        return _Judgement(failed(work, policy, first_failed), after if first_failed else window, reported=True)
 
     @staticmethod
-    def _first_failed(work: Work, answer: bytes) -> tuple[int | None, bool]:
+    def _first_failed(work: Work, answer: bytes) -> int | None:
         """Index of the lowest record that the function reports; None: it reports none. Raises BadReport."""
         index = {record.sequence_number: number for number, record in enumerate(work.records)}
         failures = reported_failures(answer, index)
-        return (min(index[one] for one in failures), True) if failures else (None, False)
+        return min((index[one] for one in failures), default=None)
 
-    async def _take(self, work: Work, step: Step, ran: Ran | None, *, reported: bool) -> None:
+    async def _take(self, work: Work, step: Step, ran: Ran | None, judgement: _Judgement) -> None:
         """Make what is through durable; the rest is next."""
         through = step.done
         if step.given_up is not None:
-            await self._shard.report(step.given_up, step.condition, ran, reported=reported)
+            await self._shard.report(step.given_up, step.condition, ran, reported=judgement.reported)
             through += len(step.given_up.records)
+        # All at once: other lanes commit at any time, and a window's state must never be ahead of its records.
+        self._window = judgement.window
         self._works.popleft()
         self._works.extendleft(reversed(step.again))
         if through:
