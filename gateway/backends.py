@@ -52,6 +52,7 @@ from hearth.store.identities import IdentityTable
 from hearth.store.layers import LayerTable
 from hearth.store.machines import MachineTable
 from hearth.store.mappings import MappingTable
+from hearth.store.shard_rates import Rate, ShardRates
 from hearth.store.streams import KnownStreams, StreamTable
 from hearth.store.tables import KnownTables, TableStore
 from hearth.store.urls import UrlOwner, UrlTable
@@ -104,6 +105,7 @@ class Backends:
     streams: StreamTable
     mappings: MappingTable
     known_streams: KnownStreams
+    shard_rates: ShardRates
     tables: TableStore
     known_tables: KnownTables
     changes: ChangeLogs
@@ -194,6 +196,11 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
             streams=streams,
             mappings=MappingTable(stores.state, stores.coordination),
             known_streams=KnownStreams(streams),
+            shard_rates=ShardRates(
+                stores.coordination,
+                Rate(settings.shard_records_in_per_second, settings.shard_bytes_in_per_second),
+                Rate(settings.shard_reads_per_second, settings.shard_bytes_out_per_second),
+            ),
             tables=tables,
             known_tables=KnownTables(tables),
             changes=ChangeLogs(stores.state),

@@ -84,6 +84,19 @@ class Settings(BaseSettings):
         0.25, description="pause before a stream's failed batch runs again; then twice that, ..., a minute", gt=0
     )
     stream_shard_limit: int = Field(500, description="open shards of all data streams of an account", ge=1)
+    shard_records_in_per_second: int = Field(
+        0, description="records that a shard of a data stream takes a second (AWS: 1000); 0: no limit", ge=0
+    )
+    shard_bytes_in_per_second: int = Field(
+        0, description="bytes that a shard takes a second (AWS: 1048576); 0: no limit", ge=0
+    )
+    shard_reads_per_second: int = Field(0, description="reads of a shard a second (AWS: 5); 0: no limit", ge=0)
+    shard_bytes_out_per_second: int = Field(
+        0, description="bytes that a shard gives a second (AWS: 2097152); 0: no limit", ge=0
+    )
+    stream_trim_seconds: float = Field(
+        300.0, description="how often the room of streams' expired records is given back", gt=0
+    )
     max_sandboxes: int | None = Field(None, description="a host's room (default: from memory)", ge=1)
     max_workers: int | None = Field(None, description="most worker processes of a host (default: its cores)", ge=1)
     scale_up_wait_seconds: float = Field(

@@ -32,6 +32,7 @@ from pollers.partition import Partition
 from pollers.provisioning import Provisioner
 from pollers.runners import Runner
 from pollers.streams.runner import StreamRunner
+from pollers.trimming import Trimmer
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ class Poller:
         log.info("poller ready", extra={"action": "poller_ready", "poller": self.id})
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(provisioner.run(stopping), name="provisioner")
+            tasks.create_task(Trimmer(self._settings, self._stores, self.id).run(stopping), name="trimmer")
             tasks.create_task(mappings.run(stopping), name="mappings")
             while not stopping.is_set():
                 try:

@@ -9,6 +9,7 @@ from gateway.call import Call
 from gateway.kinesis_api.found import invalid, no_stream, place_of, shard_to_read, stream_of
 from gateway.kinesis_api.positions import Iterator, entry_at, iterator_at
 from hearth.clock import now_ms
+from hearth.errors import ApiError
 from hearth.model.stream import (
     MAX_HASH_KEY,
     EntryId,
@@ -32,6 +33,8 @@ async def put_record(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     if (minimum := given.get("SequenceNumberForOrdering")) is not None:
         await _check_order(call, given, minimum)
     (answer,) = await _put(call, given, [given])
+    if "ErrorCode" in answer:
+        raise ApiError(answer["ErrorCode"], 400, answer["ErrorMessage"])
     return answer
 
 
@@ -39,7 +42,8 @@ async def put_records(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     total = sum(len(one["Data"]) + len(one.get("PartitionKey", "").encode()) for one in given["Records"])
     if total > MAX_PUT_BYTES:
         raise invalid(f"Records size exceeds {MAX_PUT_BYTES // 2**20} MB limit")
-    return {"FailedRecordCount": 0, "Records": await _put(call, given, given["Records"])}
+    answers = await _put(call, given, given["Records"])
+    return {"FailedRecordCount": sum("ErrorCode" in one for one in answers), "Records": answers}
 
 
 async def _put(call: Call, given: dict[str, Any], records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -51,17 +55,32 @@ async def _put(call: Call, given: dict[str, Any], records: Sequence[dict[str, An
         if read is None:
             raise no_stream(account, name)
         placed = [_placed(read.stream, one) for one in records]
-        entries = await call.backends.streams.put(read, placed, now_ms=now_ms())
+        may = await call.backends.shard_rates.may_put(read.stream, placed)
+        taken = [one for one, passes in zip(placed, may, strict=True) if passes]
+        entries = await call.backends.streams.put(read, taken, now_ms=now_ms())
         if entries is not None:
+            left = iter(entries)
             return [
-                {
-                    "ShardId": one.shard.id,
-                    "SequenceNumber": one.shard.sequence_number(entry),
-                    "EncryptionType": "KMS" if read.stream.key_id else None,
-                }
-                for one, entry in zip(placed, entries, strict=True)
+                _put_answer(read.stream, one, next(left)) if passes else _refusal(read.stream, one.shard)
+                for one, passes in zip(placed, may, strict=True)
             ]
         known.drop(account, region, name)
+
+
+def _put_answer(stream: Stream, record: NewRecord, entry: EntryId) -> dict[str, Any]:
+    return {
+        "ShardId": record.shard.id,
+        "SequenceNumber": record.shard.sequence_number(entry),
+        "EncryptionType": "KMS" if stream.key_id else None,
+    }
+
+
+def _refusal(stream: Stream, shard: Shard) -> dict[str, str]:
+    """Of one record, because of its shard's rate."""
+    return {
+        "ErrorCode": "ProvisionedThroughputExceededException",
+        "ErrorMessage": f"Rate exceeded for shard {shard.id} in stream {stream.name} under account {stream.account}.",
+    }
 
 
 def _placed(stream: Stream, given: dict[str, Any]) -> NewRecord:
@@ -117,7 +136,12 @@ async def get_records(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     if read is None or read.stream.created_at_ms != iterator.created_at_ms:
         raise no_stream(account, name)
     shard = shard_to_read(read.stream, shard_id(iterator.shard))
+    rates = call.backends.shard_rates
+    if not await rates.may_read(read.stream, shard):
+        refused = _refusal(read.stream, shard)
+        raise ApiError(refused["ErrorCode"], 400, refused["ErrorMessage"])
     page = await Page.read(call, read, shard, iterator.entry, given.get("Limit", MAX_RECORDS), now)
+    await rates.was_read(read.stream, shard, page.records)
     answer: dict[str, Any] = {
         "Records": [shown_record(read.stream, shard, record) for record in page.records],
         "MillisBehindLatest": page.behind_ms,

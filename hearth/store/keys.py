@@ -95,6 +95,8 @@ coordination (may be lost at any time)
     hearth:mappings:pollers             zset    poller id -> expiry, epoch ms, of those that run mappings
     hearth:mappings:lease:UUID:UNIT     string  the poller that runs a mapping's unit, with expiry
     hearth:mappings:progress:UUID       hash    unit -> how far it is, for people (model.mapping.Progress JSON)
+    hearth:trim:lease                   string  the poller that trims streams, with expiry
+    hearth:shard-rate:WAY:ARN:CREATED:ID hash   a shard's rate, in or out: count, bytes (what is left), at (epoch ms)
     hearth:orchestrators                zset    orchestrator id -> expiry, epoch ms
     hearth:workflows:lease:N            string  the orchestrator that runs the shard, with expiry
 """
@@ -122,6 +124,7 @@ WORKFLOW_SHARDS = "hearth:workflows:shards"
 WORKFLOWS_CLOSED = "hearth:workflows:closed"
 WORKFLOWS_UNARCHIVED = "hearth:workflows:unarchived"
 ORCHESTRATORS = "hearth:orchestrators"
+TRIM_LEASE = "hearth:trim:lease"
 STREAM_PLACES = "hearth:stream-places"
 MAPPINGS = "hearth:mappings"
 MAPPINGS_EPOCH = "hearth:mappings:epoch"
@@ -395,3 +398,8 @@ def mapping_lease(uuid: str, unit: str) -> str:
 
 def mapping_progress(uuid: str) -> str:
     return f"hearth:mappings:progress:{uuid}"
+
+
+def shard_rate(way: str, stream_arn: str, created_at_ms: int, shard_id: str) -> str:
+    """way: in or out. created_at_ms: of the stream."""
+    return f"hearth:shard-rate:{way}:{stream_arn}:{created_at_ms}:{shard_id}"

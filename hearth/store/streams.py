@@ -40,6 +40,10 @@ class NewRecord:
     partition_key: str
     data: bytes
 
+    @property
+    def size_bytes(self) -> int:
+        return len(self.data) + len(self.partition_key.encode())
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -48,6 +52,10 @@ class Record:
     entry: EntryId
     partition_key: str
     data: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.data) + len(self.partition_key.encode())
 
 
 class StreamTable:
@@ -74,8 +82,16 @@ class StreamTable:
             after = names[-1]
         return total
 
+    async def places(self) -> list[tuple[str, str]]:
+        """(account, region) where streams, of data or of tables, were ever made."""
+        found: set[bytes] = await self._call(self._state.redis.smembers(keys.STREAM_PLACES))
+        return sorted((account, region) for account, _, region in (one.decode().partition(":") for one in found))
+
     async def write(self, stream: Stream, *, read: Read | None) -> bool:
         """False: another write came first. read None: it must not exist yet."""
+        if read is None:
+            # before it is made: a place without streams does no harm, one that is not known is never trimmed
+            await self._call(self._state.redis.sadd(keys.STREAM_PLACES, f"{stream.account}:{stream.region}"))
         return await self._write(stream, read.revision if read else "", stream.to_json(), [])
 
     async def delete(self, read: Read) -> bool:
@@ -132,6 +148,14 @@ class StreamTable:
         await self._call(
             self._state.redis.xtrim(shard_log(stream, shard), minid=str(stream.horizon_ms(now_ms)), approximate=True)
         )
+
+    async def trim(self, stream: Stream, shard: Shard, now_ms: int) -> None:
+        """Give back the room of everything that has expired, of the log itself if nothing comes to it any more."""
+        redis, log, horizon_ms = self._state.redis, shard_log(stream, shard), stream.horizon_ms(now_ms)
+        if shard.open or shard.closed_at_ms > horizon_ms:
+            await self._call(redis.xtrim(log, minid=str(horizon_ms), approximate=False))
+        else:
+            await self._call(redis.unlink(log))
 
     async def _call(self, command: Awaitable[Any]) -> Any:
         try:

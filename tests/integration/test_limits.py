@@ -35,6 +35,8 @@ LIMITS = {
     "max_open_files": 100,
     "max_processes": 40,
 }
+#: of a data stream's shards; no quotas of Lambda
+RATES = {"shard_records_in_per_second": 10, "shard_reads_per_second": 1}
 SIZED = """
 def handler(event, context):
     return "x" * event["size"]
@@ -68,7 +70,7 @@ def limited(servers: PrivateServers) -> Iterator[PlatformStack]:
     with (
         places.data_folder() as data,
         PrivateServers(data) as own,
-        PlatformStack(data, own, account="000000000007", **LIMITS) as running,
+        PlatformStack(data, own, account="000000000007", **LIMITS, **RATES) as running,
     ):
         yield running
 
@@ -249,6 +251,28 @@ def test_open_files_and_processes_of_a_sandbox(limited: PlatformStack) -> None:
     assert 0 < found["files"] < 100
     if limited.isolation() != "process":
         assert 0 < found["threads"] <= 40
+
+
+def test_shard_takes_and_gives_no_more_than_its_rate(limited: PlatformStack) -> None:
+    kinesis = limited.client("kinesis")
+    kinesis.create_stream(StreamName="rated", ShardCount=1)
+    records = [{"Data": b"%d" % number, "PartitionKey": "k"} for number in range(15)]
+    answer = kinesis.put_records(StreamName="rated", Records=records)
+    refusals = [one for one in answer["Records"] if "ErrorCode" in one]
+    refused = "Rate exceeded for shard shardId-000000000000 in stream rated under account 000000000007."
+
+    assert answer["FailedRecordCount"] == len(refusals) == 5
+    assert refusals[0] == {"ErrorCode": "ProvisionedThroughputExceededException", "ErrorMessage": refused}
+    given = {"StreamName": "rated", "ShardId": "shardId-000000000000", "ShardIteratorType": "TRIM_HORIZON"}
+    at = kinesis.get_shard_iterator(**given)["ShardIterator"]
+    found, errors = [], []
+    for _ in range(10):  # one a second
+        try:
+            found = kinesis.get_records(ShardIterator=at)["Records"]
+        except ClientError as exc:
+            errors.append(exc.response["Error"])
+    assert [record["Data"] for record in found] == [b"%d" % number for number in range(10)]
+    assert errors[0] == {"Code": "ProvisionedThroughputExceededException", "Message": refused}
 
 
 def test_command_shows_every_limit(limited: PlatformStack) -> None:

@@ -129,6 +129,24 @@ def _flask(source: Path, made: Path) -> None:
     _copy(source, made)
 
 
+def _kinesis_agg(source: Path, made: Path) -> None:
+    # its generated messages are older than today's protobuf
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", str(made)]
+    _run([*pip, "aws-kinesis-agg==1.2.3", "protobuf<3.21", "six"], source)
+    _copy(source, made)
+
+
+def _java_kinesis(source: Path, made: Path) -> None:
+    """A program rather than a function: classes at the top, AWS's SDK for Java v2 in lib/."""
+    quiet = ["--batch-mode", "--quiet", "--file", str(source / "pom.xml")]
+    libraries = made / "lib"
+    _run(
+        ["mvn", *quiet, "dependency:copy-dependencies", f"-DoutputDirectory={libraries}", "-DincludeScope=runtime"],
+        source,
+    )
+    _run(["javac", "-nowarn", "-cp", f"{libraries}/*", "-d", str(made), "KinesisRoundTrip.java"], source)
+
+
 def _express(source: Path, made: Path) -> None:
     _copy(source, made)
     _run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--omit=dev"], made)
@@ -143,6 +161,8 @@ BUILDS = {
     "csharp": Source("Example::Example.Function::Handle", ("mcs",), _csharp),
     "powertools": Source("app.handler", (), _powertools),
     "flask": Source("app.handler", (), _flask),
+    "kinesis_agg": Source("any", (), _kinesis_agg),
+    "java_kinesis": Source("any", ("javac", "mvn"), _java_kinesis),
     "express": Source("index.handler", ("npm",), _express),
     "shell": Source("function.handler", ("curl",), _copy),
     "web": Source("any", (), _copy),
