@@ -5,7 +5,11 @@ A batch's writes go to each table at once; here none of them is ever left unproc
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from typing import Any
+
+import orjson
 
 from gateway.call import Call
 from gateway.dynamodb_api.expressions.evaluate import projected
@@ -25,7 +29,8 @@ from gateway.dynamodb_api.items import (
 from gateway.dynamodb_api.writes import Conflict, Write, Written, carry_out
 from hearth.errors import ApiError, ValidationFailed
 from hearth.model.attribute_value import Item, canonical_item, item_bytes
-from hearth.model.table import Table
+from hearth.model.table import NO_MATCH, Table
+from hearth.store.tables import AlreadyDone, Token
 
 MAX_WRITES, MAX_KEYS, MAX_TRANSACTION = 25, 100, 100
 MAX_ANSWER_BYTES = 16 * 2**20
@@ -41,7 +46,7 @@ async def batch_write_item(call: Call, given: dict[str, Any]) -> dict[str, Any]:
                     "supported datatypes"
                 )
             writes.append(
-                put({"TableName": table, "Item": request["PutRequest"]["Item"]})
+                _keyed(put({"TableName": table, "Item": request["PutRequest"]["Item"]}))
                 if "PutRequest" in request
                 else delete({"TableName": table, "Key": request["DeleteRequest"]["Key"]})
             )
@@ -53,6 +58,18 @@ async def batch_write_item(call: Call, given: dict[str, Any]) -> dict[str, Any]:
         )
     written = await carry_out(call, writes)
     return {"UnprocessedItems": {}, **_units(given, written)}
+
+
+def _keyed(write: Write) -> Write:
+    """A put of a batch: recorded from AWS, its item's key is complained of as other keys are."""
+
+    def key(table: Table) -> Item:
+        try:
+            return write.key(table)
+        except ValidationFailed as exc:
+            raise ValidationFailed(NO_MATCH) from exc
+
+    return replace(write, key=key)
 
 
 async def batch_get_item(call: Call, given: dict[str, Any]) -> dict[str, Any]:
@@ -98,40 +115,58 @@ async def transact_write_items(call: Call, given: dict[str, Any]) -> dict[str, A
                 writes.append(delete(members))
             case _:
                 writes.append(update(members)[0])
-    reasons: list[dict[str, Any]] = [{"Code": "None"} for _ in writes]
+    token = _token(call, given)
+    if token is not None and (done := await call.backends.tables.done_under(token)) is not None:
+        return _done_before(token, done)
+    reasons: list[dict[str, Any]] = [{} for _ in writes]
+
+    def check_all() -> None:
+        if any(reason["Code"] != "None" for reason in reasons):
+            raise _cancelled(reasons)
+
+    reasoned = [_reasoned(write, reason) for write, reason in zip(writes, reasons, strict=True)]
     try:
-        written = await carry_out(
-            call, [_reasoned(write, reason) for write, reason in zip(writes, reasons, strict=True)]
-        )
-    except _Cancelled as exc:
-        raise _cancelled(reasons) from exc
+        written = await carry_out(call, reasoned, token, before_writing=check_all)
+    except AlreadyDone as exc:
+        return _done_before(token, exc.digest)
     except Conflict as exc:
         conflict = {"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"}
         raise _cancelled([conflict for _ in writes]) from exc
     return _units(given, written)
 
 
-class _Cancelled(ApiError):
-    """A condition of the transaction was not met. Nothing was done."""
+def _token(call: Call, given: dict[str, Any]) -> Token | None:
+    if (text := given.get("ClientRequestToken")) is None:
+        return None
+    asked = orjson.dumps(given["TransactItems"], option=orjson.OPT_SORT_KEYS)
+    return Token(call.caller.account, call.caller.region, text, hashlib.sha256(asked).hexdigest())
 
-    def __init__(self) -> None:
-        super().__init__("TransactionCanceledException", 400, "")
+
+def _done_before(token: Token | None, digest: str) -> dict[str, Any]:
+    if token is not None and token.digest != digest:
+        raise ApiError(
+            "IdempotentParameterMismatchException",
+            400,
+            "The request uses the same client token as a previous, but non-identical request.",
+        )
+    return {}
 
 
 def _reasoned(write: Write, reason: dict[str, Any]) -> Write:
-    """The same write; it notes in `reason` why it can't be done."""
+    """The same write; rather than raise it notes in `reason` why it can't be done, so that all reasons are told."""
 
     def decide(table: Table, before: Item | None) -> Item | None:
+        reason.clear()
+        reason["Code"] = "None"
         try:
             return write.decide(table, before)
         except ConditionFailed as exc:
             reason.update({"Code": "ConditionalCheckFailed", "Message": exc.message, **exc.members})
-            raise _Cancelled from exc
         except ValidationFailed as exc:
             reason.update({"Code": "ValidationError", "Message": exc.message})
-            raise _Cancelled from exc
+        return before
 
-    return Write(write.table, write.key, decide, blind=write.blind, check_only=write.check_only)
+    return replace(write, decide=decide)
 
 
 def _cancelled(reasons: list[dict[str, Any]]) -> ApiError:

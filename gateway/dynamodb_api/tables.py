@@ -20,6 +20,8 @@ from hearth.model.table import ON_DEMAND, PROVISIONED, KeyAttribute, Table
 _WRONG = "One or more parameter values were invalid: "
 _NAMES_AT_ONCE = 100
 MAX_TAGS = 50
+#: what AWS says of every new table on demand; nothing is limited here
+ON_DEMAND_READS, ON_DEMAND_WRITES = 12_000, 4_000
 #: of CreateTable and UpdateTable, with what they would need
 _NOT_OFFERED = (
     "GlobalSecondaryIndexUpdates",
@@ -47,6 +49,7 @@ async def create_table(call: Call, given: dict[str, Any]) -> dict[str, Any]:
         hash_key=hash_key,
         range_key=range_key,
         billing=billing,
+        on_demand_since_ms=now_ms() if billing == ON_DEMAND else 0,
         read_units=read_units,
         write_units=write_units,
         protected=given.get("DeletionProtectionEnabled", False),
@@ -57,7 +60,9 @@ async def create_table(call: Call, given: dict[str, Any]) -> dict[str, Any]:
         table = _streaming(table, view)
     if not await call.backends.tables.write(table, read=None):
         raise in_use(f"Table already exists: {table.name}")
-    return {"TableDescription": described(table, (0, 0), "CREATING")}
+    shown = described(table, (0, 0), "CREATING")
+    del shown["WarmThroughput"]  # as recorded from AWS
+    return {"TableDescription": shown}
 
 
 def _refuse(given: dict[str, Any]) -> None:
@@ -151,6 +156,7 @@ async def update_table(call: Call, given: dict[str, Any]) -> dict[str, Any]:
         table = dataclasses.replace(
             table,
             billing=billing,
+            on_demand_since_ms=table.on_demand_since_ms if billing == table.billing else now_ms(),
             read_units=units[0],
             write_units=units[1],
             protected=given.get("DeletionProtectionEnabled", table.protected),
@@ -182,7 +188,11 @@ async def delete_table(call: Call, given: dict[str, Any]) -> dict[str, Any]:
         sizes = await call.backends.tables.sizes(table)
         closed = table.stream.closed(now_ms()) if table.stream else None
         if await call.backends.tables.delete(read, closed=closed):
-            return {"TableDescription": described(table, sizes, "DELETING")}
+            shown = described(table, sizes, "DELETING")
+            # recorded from AWS
+            for member in ("AttributeDefinitions", "CreationDateTime", "KeySchema", "WarmThroughput"):
+                del shown[member]
+            return {"TableDescription": shown}
 
 
 async def list_tables(call: Call, given: dict[str, Any]) -> dict[str, Any]:
@@ -256,9 +266,15 @@ def described(table: Table, sizes: tuple[int, int], status: str) -> dict[str, An
         "TableArn": table.arn,
         "TableId": table.id,
         "DeletionProtectionEnabled": table.protected,
+        "WarmThroughput": {
+            "ReadUnitsPerSecond": table.read_units or ON_DEMAND_READS,
+            "Status": "ACTIVE",
+            "WriteUnitsPerSecond": table.write_units or ON_DEMAND_WRITES,
+        },
     }
     if table.billing == ON_DEMAND:
-        shown["BillingModeSummary"] = {"BillingMode": ON_DEMAND}
+        since = table.on_demand_since_ms / 1000
+        shown["BillingModeSummary"] = {"BillingMode": ON_DEMAND, "LastUpdateToPayPerRequestDateTime": since}
     if table.table_class:
         shown["TableClassSummary"] = {"TableClass": table.table_class}
     if table.stream is not None:

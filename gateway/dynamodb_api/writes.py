@@ -20,7 +20,7 @@ from hearth.clock import now_ms
 from hearth.errors import ApiError
 from hearth.model.attribute_value import Item, encoded
 from hearth.model.table import Table
-from hearth.store.tables import ANY, DELETED, UNCHANGED, ItemChanged, ItemWrite, TableChanged, digest
+from hearth.store.tables import ANY, DELETED, UNCHANGED, ItemChanged, ItemWrite, TableChanged, Token, digest
 
 _TRIES = 60
 _PAUSE_S = 0.002
@@ -55,11 +55,16 @@ class Written:
     after: Item | None
 
 
-async def carry_out(call: Call, writes: Sequence[Write]) -> list[Written]:
-    """All or none, in order. Raises ApiError, Conflict."""
+async def carry_out(
+    call: Call, writes: Sequence[Write], token: Token | None = None, before_writing: Callable[[], None] | None = None
+) -> list[Written]:
+    """All or none, in order; under a token once. Raises ApiError, Conflict, AlreadyDone.
+
+    before_writing: called when all have been decided; raises what then is not to be done.
+    """
     for tries in range(_TRIES):
         try:
-            return await _try(call, writes)
+            return await _try(call, writes, token, before_writing)
         except TableChanged as exc:
             call.backends.known_tables.drop(exc.table)
         except ItemChanged:
@@ -67,7 +72,9 @@ async def carry_out(call: Call, writes: Sequence[Write]) -> list[Written]:
     raise Conflict
 
 
-async def _try(call: Call, writes: Sequence[Write]) -> list[Written]:
+async def _try(
+    call: Call, writes: Sequence[Write], token: Token | None, before_writing: Callable[[], None] | None
+) -> list[Written]:
     tables = call.backends.tables
     reads = [await known_table(call, write.table) for write in writes]
     keys = [write.key(read.table) for write, read in zip(writes, reads, strict=True)]
@@ -89,7 +96,9 @@ async def _try(call: Call, writes: Sequence[Write]) -> list[Written]:
             replaces = ANY if write.blind else digest(text)
             planned.append(ItemWrite(read, places[number], encoded(keys[number]), new, replaces))
             after.append(item)
-        replaced = await tables.write_items(planned, now_ms=now_ms())
+        if before_writing is not None:
+            before_writing()
+        replaced = await tables.write_items(planned, now_ms=now_ms(), token=token)
     return [
         Written(read.table, None if old is None else orjson.loads(old), new)
         for read, old, new in zip(reads, replaced, after, strict=True)

@@ -41,6 +41,7 @@ class Table:
     hash_key: KeyAttribute
     range_key: KeyAttribute | None
     billing: str
+    on_demand_since_ms: int = 0
     read_units: int = 0
     write_units: int = 0
     protected: bool = False

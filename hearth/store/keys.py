@@ -64,6 +64,7 @@ state
     hearth:tables:{acct:region}         zset    names, score 0
     hearth:items:{a:r}:NAME:CREATED     hash    place (model.table) -> item, canonical JSON
     hearth:places:{a:r}:NAME:CREATED    zset    places, score 0 (lexicographic order)
+    hearth:transaction:{a:r}:TOKEN      string  digest of a transaction that was done under the token; with expiry
     hearth:change-streams:{acct:region} hash    TABLE/LABEL -> model.change.ChangeStream JSON
     hearth:changes:{a:r}:TABLE:LABEL    stream  change records: e event's name, k keys, n new image, o old image (JSON)
     hearth:mappings                     set     "acct:region:uuid" of all event source mappings
@@ -365,6 +366,10 @@ def items(account: str, region: str, name: str, created_at_ms: int) -> str:
 
 def places(account: str, region: str, name: str, created_at_ms: int) -> str:
     return f"hearth:places:{{{account}:{region}}}:{name}:{created_at_ms}"
+
+
+def transaction(account: str, region: str, token: str) -> str:
+    return f"hearth:transaction:{{{account}:{region}}}:{token}"
 
 
 def change_streams(account: str, region: str) -> str:

@@ -30,6 +30,8 @@ ANY = "*"
 #: in place of a new item: leave it as it is
 UNCHANGED = b"="
 DELETED = b""
+#: AWS's: a transaction's token counts for ten minutes
+TOKEN_MS = 600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,24 @@ class TableChanged(Exception):
 
 class ItemChanged(Exception):
     """Another write to an item came between. Nothing was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Under which a transaction is done once. digest: of what is asked."""
+
+    account: str
+    region: str
+    text: str
+    digest: str
+
+
+class AlreadyDone(Exception):
+    """A transaction was done under this token before. Nothing was done now. digest: of what was asked then."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(digest)
+        self.digest = digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +164,15 @@ class TableStore:
             raise TableChanged(table)
         return list(zip(found[::2], found[1::2], strict=True))
 
-    async def write_items(self, writes: Sequence[ItemWrite], *, now_ms: int) -> list[bytes | None]:
-        """All or none; what they replaced. No two of the same item. Raises TableChanged, ItemChanged."""
+    async def done_under(self, token: Token) -> str | None:
+        """Digest of what was done under it; None: nothing."""
+        found = await self._state.get(keys.transaction(token.account, token.region, token.text))
+        return None if found is None else found.decode()
+
+    async def write_items(
+        self, writes: Sequence[ItemWrite], *, now_ms: int, token: Token | None = None
+    ) -> list[bytes | None]:
+        """All or none; what they replaced. No two of the same item. Raises TableChanged, ItemChanged, AlreadyDone."""
         reads = list({write.read.table.arn: write.read for write in writes}.values())
         numbers = {read.table.arn: number for number, read in enumerate(reads, 1)}
         names: list[str] = []
@@ -155,6 +182,9 @@ class TableStore:
             names += [keys.table(table.account, table.region, table.name), _items(table), _places(table)]
             names.append(_log(stream, table))
             args += (read.revision, stream.view if stream else "", max(0, horizon_ms(now_ms)))
+        if token is not None:
+            names.append(keys.transaction(token.account, token.region, token.text))
+        args += (token.digest if token else "", TOKEN_MS)
         for write in writes:
             args += (numbers[write.read.table.arn], write.place, write.key, write.replaces, write.item)
         outcome, *found = await self._state.run("items_write", names, args)
@@ -162,6 +192,8 @@ class TableStore:
             raise TableChanged(reads[found[0] - 1].table)
         if outcome == 0:
             raise ItemChanged
+        if outcome == 2:
+            raise AlreadyDone(found[0].decode())
         return found
 
     async def _call(self, command: Awaitable[Any]) -> Any:

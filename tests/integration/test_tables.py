@@ -318,13 +318,30 @@ def test_transaction_is_done_wholly_or_not_at_all(dynamodb: Any, name: str, orde
     )["Responses"]
     assert [item["n"]["N"] for item in answer[name]] == ["3"]
     assert [item["n"]["N"] for item in answer[ordered]] == ["7"]
+    once = {
+        "ClientRequestToken": uuid.uuid4().hex,
+        "TransactItems": [
+            {
+                "Update": {
+                    "TableName": name,
+                    "Key": {"pk": {"S": "from"}},
+                    "UpdateExpression": "ADD n :a",
+                    "ExpressionAttributeValues": {":a": {"N": "100"}},
+                }
+            }
+        ],
+    }
+    for _ in range(2):
+        dynamodb.transact_write_items(**once)
+    other = once | {"TransactItems": [{"Delete": {"TableName": name, "Key": {"pk": {"S": "from"}}}}]}
+    assert refused(dynamodb.transact_write_items, **other)[0] == "IdempotentParameterMismatchException"
     both = dynamodb.transact_get_items(
         TransactItems=[
             {"Get": {"TableName": name, "Key": {"pk": {"S": "from"}}, "ProjectionExpression": "n"}},
             {"Get": {"TableName": name, "Key": {"pk": {"S": "nobody"}}}},
         ]
     )["Responses"]
-    assert both == [{"Item": {"n": {"N": "3"}}}, {}]
+    assert both == [{"Item": {"n": {"N": "103"}}}, {}]
 
 
 def test_each_effective_change_leaves_one_record_with_both_images(dynamodb: Any, streams: Any) -> None:
@@ -507,6 +524,8 @@ def test_bad_input_gets_the_errors_of_aws(dynamodb: Any, streams: Any, name: str
     large = problem(put, **at, Item=key | {"big": {"S": "x" * 410_000}})
     assert large == "Item size has exceeded the maximum allowed size"
     assert problem(get, **at, Key={"pk": {"N": "1"}}) == no_match
+    batch = {name: [{"PutRequest": {"Item": {"x": {"S": "1"}}}}]}
+    assert problem(dynamodb.batch_write_item, RequestItems=batch) == no_match
     assert problem(get, TableName=ordered, Key=key) == no_match
     assert problem(update, **at, Key=key, UpdateExpression="SET a = = :v").startswith(
         'Invalid UpdateExpression: Syntax error; token: "=", near: "'

@@ -105,7 +105,7 @@ def test_each_place_is_in_the_segment_whose_range_holds_it(place: bytes, segment
 def test_table_is_read_as_it_was_written() -> None:
     stream = ChangeStream.opened("0", "r", "t", "KEYS_ONLY", TABLE.key_schema, 1_700_000_000_123)
     table = Table(
-        "0", "r", "t", "id", 1, KeyAttribute("pk", "S"), None, "PROVISIONED", 1, 2, tags={"a": "b"}, stream=stream
+        "0", "r", "t", "id", 1, KeyAttribute("pk", "S"), None, "PROVISIONED", 0, 1, 2, tags={"a": "b"}, stream=stream
     )
     assert Table.from_json(table.to_json()) == table
     assert Table.from_json(TABLE.to_json()) == TABLE
