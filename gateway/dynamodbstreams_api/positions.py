@@ -42,6 +42,8 @@ class Iterator:
         if not hmac.compare_digest(mac, _mac(secret, text)):
             raise ValidationFailed("Invalid ShardIterator")
         arn, entry, issued = text.decode().split("|")
+        if not token.startswith(f"{arn}|"):  # policies go by what stands in front
+            raise ValidationFailed("Invalid ShardIterator")
         if now_ms - int(issued) > LIFE_MS:
             raise ApiError("ExpiredIteratorException", 400, "The shard iterator has expired.")
         return cls(arn, EntryId.parse(entry), int(issued))
