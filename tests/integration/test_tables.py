@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Iterator
@@ -15,9 +16,16 @@ import redis
 from botocore.exceptions import ClientError
 
 from hearth.store import keys
+from tests.integration.test_events import runs
 from tests.support.stack import PlatformStack
+from tests.support.waiting import until
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
+TELL = """
+import json
+def handler(event, context):
+    print(json.dumps({"ran": event["Records"]}))
+"""
 BOTH = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
 
 
@@ -478,6 +486,33 @@ def test_any_writer_appends_records_in_a_transaction_of_its_own(
     assert (record["eventName"], record["dynamodb"]["NewImage"]["v"]) == ("MODIFY", {"N": "42"})
     state.delete(own)
     state.close()
+    dynamodb.delete_table(TableName=name)
+
+
+def test_function_follows_a_table(stack: PlatformStack, dynamodb: Any, streams: Any) -> None:
+    name = create(dynamodb, StreamSpecification=BOTH)
+    arn = dynamodb.describe_table(TableName=name)["Table"]["LatestStreamArn"]
+    function, client = stack.deploy(None, TELL), stack.client("lambda")
+    pattern = json.dumps({"dynamodb": {"NewImage": {"n": {"N": ["1", "2"]}}}})
+    mapping = client.create_event_source_mapping(
+        FunctionName=function,
+        EventSourceArn=arn,
+        StartingPosition="TRIM_HORIZON",
+        FilterCriteria={"Filters": [{"Pattern": pattern}]},
+    )["UUID"]
+    for number in range(4):
+        item = {"pk": {"S": "k"}, "n": {"N": f"{number}"}, "blob": {"B": b"\xff"}}
+        dynamodb.put_item(TableName=name, Item=item)
+    told = until(lambda: (found := [one for run in runs(stack, function) for one in run["ran"]])[1:] and found)
+
+    first, second = told
+    assert (first["eventName"], first["eventSourceARN"]) == ("MODIFY", arn)
+    assert first["dynamodb"]["NewImage"] == {"pk": {"S": "k"}, "n": {"N": "1"}, "blob": {"B": "/w=="}}
+    assert second["dynamodb"]["OldImage"]["n"] == {"N": "1"}
+    expected = [record["dynamodb"]["SequenceNumber"] for record in records(streams, arn)[1:3]]
+    assert [one["dynamodb"]["SequenceNumber"] for one in told] == expected
+    until(lambda: client.get_event_source_mapping(UUID=mapping)["State"] == "Enabled")
+    client.delete_event_source_mapping(UUID=mapping)
     dynamodb.delete_table(TableName=name)
 
 
