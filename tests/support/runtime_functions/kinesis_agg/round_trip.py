@@ -1,5 +1,6 @@
 """Put records in AWS's aggregated form, read them back and take them apart; argument: a stream. Prints JSON."""
 
+import base64
 import json
 import sys
 
@@ -14,8 +15,8 @@ put = 0
 
 def send(aggregate):
     global put
-    key, hash_key, data = aggregate.get_contents()
-    kinesis.put_record(StreamName=stream, Data=data, PartitionKey=key, ExplicitHashKey=hash_key)
+    key, _, data = aggregate.get_contents()
+    kinesis.put_record(StreamName=stream, Data=data, PartitionKey=key)
     put += 1
 
 
@@ -32,5 +33,5 @@ for shard in kinesis.list_shards(StreamName=stream)["Shards"]:
     ]
     records = kinesis.get_records(ShardIterator=at)["Records"]
     for record in iter_deaggregate_records(records, data_format="Boto3"):
-        found.append([record["kinesis"]["partitionKey"], record["kinesis"]["data"].decode()])
+        found.append([record["kinesis"]["partitionKey"], base64.b64decode(record["kinesis"]["data"]).decode()])
 print(json.dumps({"put": put, "found": found}))
