@@ -7,8 +7,10 @@ get. Source: Lambda Developer Guide, "Lambda quotas".
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from hearth.settings import Settings
+if TYPE_CHECKING:
+    from hearth.settings import Settings
 
 KB, MB, GB = 2**10, 2**20, 2**30
 

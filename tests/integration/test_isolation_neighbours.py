@@ -1,15 +1,21 @@
-"""A function that does its worst, and another one beside it that must not notice."""
+"""A function that does its worst, on a platform that makes functions out of stem cells; another one beside it must not
+notice."""
 
 from __future__ import annotations
 
+import socketserver
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.support.functions import ECHO
+from tests.support.functions import ECHO, zip_of
+from tests.support.sandbox_scenarios import host_address
 from tests.support.stack import PlatformStack
 
 _ATTACKS = """
@@ -63,9 +69,21 @@ def threads(_):
     finally:
         stop.set()
 
+def from_a_cell(_):
+    # its environment came after the start of its process
+    with open("/proc/self/environ", "rb") as file:
+        return b"_HANDLER=" not in file.read()
+
+def escape(target):
+    import escapes
+    return escapes.attack(target)
+
 def handler(event, context):
-    return globals()[event](event)
+    return globals()[event["do"]](event.get("target"))
 """
+_ESCAPES = Path(__file__).resolve().parents[1] / "support" / "sandbox_attacks.py"
+#: until a worker has a cell again
+_TRIES = 40
 
 
 class Neighbour:
@@ -98,9 +116,33 @@ class Neighbour:
         self._thread.join()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def attacker(stack: PlatformStack) -> str:
-    return stack.deploy(None, _ATTACKS, Timeout=6, MemorySize=128)
+    """A function whose sandbox was a stem cell, and stands ready."""
+    package = zip_of(_ATTACKS, escapes__py=_ESCAPES.read_text())
+    variables = {"Variables": {"SECRET_OF_CALLER": "s"}}
+    for _ in range(_TRIES):
+        function = stack.deploy(None, package, Timeout=6, MemorySize=128, Environment=variables)
+        if stack.invoke(function, {"do": "from_a_cell"})["Payload"] is True:
+            return function
+        time.sleep(0.5)
+    raise AssertionError("no worker has stem cells")
+
+
+@pytest.fixture
+def service_on_the_host() -> Iterator[str]:
+    """host:port of an echo on an address of this host that is not loopback."""
+
+    class Echo(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(self.rfile.readline())
+
+    with socketserver.ThreadingTCPServer((host_address(), 0), Echo) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield "{}:{}".format(*server.server_address)
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +156,7 @@ def _beside(stack: PlatformStack, neighbour: str, attacker: str, attack: str) ->
     """The attack's answer, once the neighbour has been seen to work during it."""
     with Neighbour(stack, neighbour) as beside:
         started_s = time.monotonic()
-        answer = stack.invoke(attacker, attack)
+        answer = stack.invoke(attacker, {"do": attack})
         took_s = time.monotonic() - started_s
     print(f"\n{attack}: the neighbour was served {beside.served} times in {took_s:.1f} s; {answer['Payload']}")
     assert beside.failed == []
@@ -145,10 +187,30 @@ def test_others_are_served_while_a_function_runs_out_of_memory(
 
 
 def test_function_has_1024_descriptors_and_1024_threads_at_most(stack: PlatformStack, attacker: str) -> None:
-    opened, code = stack.invoke(attacker, "descriptors")["Payload"]
+    opened, code = stack.invoke(attacker, {"do": "descriptors"})["Payload"]
     assert 1000 < opened < 1024
     assert code == 24
-    assert stack.invoke(attacker, "threads")["Payload"] <= 1024
+    assert stack.invoke(attacker, {"do": "threads"})["Payload"] <= 1024
+
+
+def test_function_of_a_platform_with_stem_cells_does_not_get_out(
+    stack: PlatformStack, neighbour: str, attacker: str, service_on_the_host: str
+) -> None:
+    private = stack.data / "private"
+    private.touch(mode=0o600)
+    target = {
+        "other_code": str(next(stack.data.glob("code/*/app.py"))),
+        "private_file": str(private),
+        "worker_pid": str(stack.pids("worker")[0]),
+        "address": service_on_the_host,
+    }
+    for server in (stack.servers.broker_url, stack.servers.state_url):
+        event = {"do": "escape", "target": target | {"loopback": urlsplit(server).netloc.rpartition("@")[2]}}
+        answer = stack.invoke(attacker, event)["Payload"]
+        assert {what: found for what, found in answer["tried"].items() if not found.startswith("refused")} == {}
+        assert (answer["from a cell"], answer["capabilities"]) == (True, 0)
+        assert (answer["no_new_privs"], answer["seccomp"]) == ("1", "2")
+        assert answer["uid"] != 0
 
 
 def test_tag_decides_what_a_function_reaches(stack: PlatformStack) -> None:

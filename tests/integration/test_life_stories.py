@@ -1,6 +1,7 @@
 """Random lives of sandboxes: whatever happens in them, no process and no cgroup outlives one.
 
-Runtime and extensions are small programs of their own, started without site-packages, so that a life is short.
+Runtime and extensions are small programs of their own, started without site-packages, so that a life is short. Lives
+begin with a full start, or as a stem cell (which has no external extensions).
 """
 
 from __future__ import annotations
@@ -18,14 +19,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hearth.errors import HearthError
-from tests.support.lab import Lab, a_lab, installed_runtime, invocation
+from tests.support.lab import Lab, a_lab, installed_runtime, invocation, until
 from workers.lifecycle import shutdown
+from workers.lifecycle.cell_start import kind_for
+from workers.lifecycle.init import spec_of
+from workers.runtimes.runtime import CellRecipe
 from workers.sandbox import sandbox as sandboxes
 from workers.sandbox.sandbox import Sandbox
 from workers.sandbox.state import SandboxState
+from workers.sandbox.stem_cells import StemCells
 
 STORIES_AT_ONCE = 10
-BATCHES = 50
+FULL_BATCHES, CELL_BATCHES = 50, 20
 
 _CLIENT = r"""
 import json, os, signal, socket, sys, time
@@ -72,6 +77,16 @@ while True:
     if do == "die after": os._exit(2)
 """
 )
+#: boots, and becomes the runtime once it is told its environment
+_CELL = r"""
+import os, socket
+host, port = os.environ["AWS_LAMBDA_RUNTIME_API"].split(":")
+with socket.create_connection((host, int(port))) as link:
+    link.sendall(b"GET /hearth/cell HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = b"".join(iter(lambda: link.recv(65536), b""))
+os.environ.update(item.decode().split("=", 1) for item in answer.partition(b"\r\n\r\n")[2].split(b"\0") if item)
+exec(open("/var/task/app.py").read())
+"""
 _EXTENSION = (
     "#!{python} -IS\nKIND = {kind!r}\n"
     + _CLIENT.replace("{", "{{").replace("}", "}}")
@@ -99,18 +114,31 @@ class Story(NamedTuple):
     end: str
 
 
-STORIES = st.builds(
-    Story,
-    st.lists(st.sampled_from(["good", "parent", "mortal", "stubborn", "stillborn"]), max_size=2),
-    st.sampled_from(["", "", "", "", "child", "daemon", "exit", "hang"]),
-    st.lists(
-        st.sampled_from(
-            ["ok", "ok", "error", "child", "daemon", "exit", "kill", "hang", "die after", "idle", "cancel"]
+_FULL_EXTENSIONS = st.lists(st.sampled_from(["good", "parent", "mortal", "stubborn", "stillborn"]), max_size=2)
+
+
+def stories(extensions: st.SearchStrategy[list[str]]) -> st.SearchStrategy[list[Story]]:
+    story = st.builds(
+        Story,
+        extensions,
+        st.sampled_from(["", "", "", "", "child", "daemon", "exit", "hang"]),
+        st.lists(
+            st.sampled_from(
+                ["ok", "ok", "error", "child", "daemon", "exit", "kill", "hang", "die after", "idle", "cancel"]
+            ),
+            max_size=3,
         ),
-        max_size=3,
-    ),
-    st.sampled_from(["spindown", "spindown", "failure", "during init", "twice"]),
-)
+        st.sampled_from(["spindown", "spindown", "failure", "during init", "twice"]),
+    )
+    return st.lists(story, min_size=STORIES_AT_ONCE, max_size=STORIES_AT_ONCE)
+
+
+class Reached(NamedTuple):
+    """How far an Init came, and in which kind of life."""
+
+    state: SandboxState
+    extended: bool
+    from_cell: bool
 
 
 class Witness:
@@ -119,20 +147,30 @@ class Witness:
     def __init__(self, lab: Lab) -> None:
         self._parents = [parent for _, parent in lab.supervisor._tree._parents.values()]
         self.seen: dict[int, str] = {}
+        #: the sandbox's processes are in groups of this name, or of the cell's that it was
+        self.names: set[str] = set()
 
     def look(self, sandbox: Sandbox) -> None:
-        for parent in self._parents:
+        self.names |= {sandbox.id} if sandbox.process is None else {sandbox.process.sandbox_id}
+        for group in self._groups():
             try:
-                pids = (parent / sandbox.id / "cgroup.procs").read_text().split()
+                pids = (group / "cgroup.procs").read_text().split()
             except OSError:
                 continue
             for pid in map(int, pids):
                 if born := _born(pid):
                     self.seen[pid] = born
 
-    def left(self, sandbox: Sandbox) -> list[str]:
-        groups = [str(parent / sandbox.id) for parent in self._parents if (parent / sandbox.id).exists()]
+    def left(self) -> list[str]:
+        groups = [str(group) for group in self._groups() if group.exists()]
         return groups + [f"process {pid}" for pid, born in self.seen.items() if _born(pid) == born]
+
+    @property
+    def saw_a_cell(self) -> bool:
+        return any(name.startswith("cell-") for name in self.names)
+
+    def _groups(self) -> list[Path]:
+        return [parent / name for parent in self._parents for name in self.names]
 
 
 def _born(pid: int) -> str:
@@ -148,7 +186,9 @@ def _born(pid: int) -> str:
 def stage(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[asyncio.Runner, Lab]]:
     """One loop and one lab for all stories."""
     python = installed_runtime(data_dir)
-    runtime = dataclasses.replace(python, launch=(python.launch[0], "-I", "-S", "/var/task/app.py"))
+    command = (python.launch[0], "-I", "-S")
+    recipe = CellRecipe((*command, "-c", _CELL), at_start=())
+    runtime = dataclasses.replace(python, launch=(*command, "/var/task/app.py"), cell=recipe)
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         # Lives are short: what hangs is ended sooner than it would be.
         patch.setattr(shutdown, "WINDOW_S", 0.3)
@@ -161,8 +201,8 @@ def stage(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         runner.run(manager.__aexit__(None, None, None))
 
 
-async def live(lab: Lab, story: Story, reached: Counter[tuple[SandboxState, bool]]) -> list[str]:
-    """Live it; what is left afterwards. reached: counts how far Init came, without and with extensions."""
+async def live(lab: Lab, story: Story, reached: Counter[Reached]) -> list[str]:
+    """Live it; what is left afterwards. reached: counts how far Init came."""
     python = lab.runtime.launch[0]
     layers = {f"e{at}": _EXTENSION.format(python=python, kind=kind) for at, kind in enumerate(story.extensions)}
     lab.layers_dir = None
@@ -173,13 +213,13 @@ async def live(lab: Lab, story: Story, reached: Counter[tuple[SandboxState, bool
     witness = Witness(lab)
     try:
         starting = asyncio.create_task(sandbox.initialize())
+        await asyncio.sleep(0.02 if lab.services.cells is None else 0.002)
+        witness.look(sandbox)
         if story.end == "during init":
-            await asyncio.sleep(0.02)
-            witness.look(sandbox)
             await sandbox.shutdown("failure")
         await starting
-        reached[sandbox.state, bool(layers)] += 1
         witness.look(sandbox)
+        reached[Reached(sandbox.state, bool(layers), witness.saw_a_cell)] += 1
         for chapter in story.chapters:
             if sandbox.state is SandboxState.STOPPED:
                 break
@@ -191,7 +231,7 @@ async def live(lab: Lab, story: Story, reached: Counter[tuple[SandboxState, bool
         endings.append(sandbox.shutdown("failure"))
     await asyncio.gather(*endings)
     assert (sandbox.state, sandbox.process) == (SandboxState.STOPPED, None)
-    return witness.left(sandbox)
+    return witness.left()
 
 
 async def _chapter(sandbox: Sandbox, chapter: str, witness: Witness) -> None:
@@ -212,20 +252,57 @@ async def _chapter(sandbox: Sandbox, chapter: str, witness: Witness) -> None:
     witness.look(sandbox)
 
 
-def test_no_process_survives_its_sandbox(stage: tuple[asyncio.Runner, Lab]) -> None:
+def _tell(stage: tuple[asyncio.Runner, Lab], told: st.SearchStrategy[list[Story]], batches: int) -> Counter[Reached]:
+    """Live that many batches; nothing is left of any of them."""
     runner, lab = stage
-    reached: Counter[tuple[SandboxState, bool]] = Counter()
+    reached: Counter[Reached] = Counter()
 
-    @settings(max_examples=BATCHES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(st.lists(STORIES, min_size=STORIES_AT_ONCE, max_size=STORIES_AT_ONCE))
+    @settings(max_examples=batches, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(told)
     def lives(stories: list[Story]) -> None:
         async def all_at_once() -> list[list[str]]:
             async with asyncio.timeout(60):
+                if lab.services.cells is not None:
+                    await until(lambda: lab.services.cells.count() >= STORIES_AT_ONCE)
                 return list(await asyncio.gather(*(live(lab, story, reached) for story in stories)))
 
         assert runner.run(all_at_once()) == [[] for _ in stories]
 
     lives()
     print(reached)
-    assert reached.total() >= BATCHES * STORIES_AT_ONCE
-    assert all(reached[SandboxState.READY, extended] for extended in (False, True))
+    assert reached.total() >= batches * STORIES_AT_ONCE
+    return reached
+
+
+def test_no_process_survives_its_sandbox(stage: tuple[asyncio.Runner, Lab]) -> None:
+    reached = _tell(stage, stories(_FULL_EXTENSIONS), FULL_BATCHES)
+    assert all(reached[Reached(SandboxState.READY, extended, False)] for extended in (False, True))
+
+
+def test_no_process_survives_a_sandbox_that_was_a_stem_cell(stage: tuple[asyncio.Runner, Lab]) -> None:
+    runner, lab = stage
+    first = lab.sandbox("")
+    kind = kind_for(lab.runtime, spec_of(first))
+    assert kind is not None
+    cells = StemCells(lab.supervisor, base=STORIES_AT_ONCE, first=[kind])
+
+    async def begin() -> asyncio.Task[None]:
+        cells.take(kind)  # none is there; from now on as many are kept as live at once
+        return asyncio.create_task(cells.keep())
+
+    async def end(keeping: asyncio.Task[None]) -> list[str]:
+        keeping.cancel()
+        await asyncio.wait({keeping})
+        await cells.close()
+        parents = [parent for _, parent in lab.supervisor._tree._parents.values()]
+        return [str(group) for parent in parents for group in parent.glob("cell-*")]
+
+    plain, lab.services = lab.services, dataclasses.replace(lab.services, cells=cells)
+    keeping = runner.run(begin())
+    try:
+        reached = _tell(stage, stories(st.just([])), CELL_BATCHES)
+    finally:
+        lab.services = plain
+        left = runner.run(end(keeping))
+    assert left == []
+    assert reached[Reached(SandboxState.READY, False, True)] > reached.total() / 2

@@ -1,4 +1,5 @@
-"""Runs inside a sandbox as the function: tries to get out, and prints what happened as one JSON object.
+"""Runs inside a sandbox as the function: tries to get out, and prints what happened as one JSON object; as a
+handler, returns it.
 
 Each attempt answers "refused: <why>", or says what it got. No imports beyond the standard library.
 """
@@ -79,11 +80,25 @@ def _other_root(_: str) -> str:
 
 def _foreign_environment() -> str:
     for pid in filter(str.isdigit, os.listdir("/proc")):
+        if int(pid) == os.getpid():  # which has it in memory only, if it was a stem cell
+            continue
         with open(f"/proc/{pid}/environ", "rb") as file:
             text = file.read()
         if text and b"SECRET_OF_CALLER" not in text:
             return f"read {text[:100]!r}"
     raise PermissionError("only this sandbox's is there")
+
+
+def _next_function() -> str:
+    """A stem cell is told its function once."""
+    host, port = os.environ["AWS_LAMBDA_RUNTIME_API"].rsplit(":", 1)
+    with socket.create_connection((host, int(port)), timeout=2) as connection:
+        connection.sendall(b"GET /hearth/cell HTTP/1.1\r\nHost: sandbox\r\n\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.recv(1000)
+    if answer.startswith(b"HTTP/1.1 200"):
+        return f"told {answer!r}"
+    raise PermissionError(answer.split(b"\r\n")[0].decode())
 
 
 def _enter_namespace() -> str:
@@ -117,8 +132,14 @@ def _status(name: str, pid: str = "self") -> str:
         return next(line.split(None, 1)[1].strip() for line in file if line.startswith(name + ":"))
 
 
-def main() -> None:
-    target = json.loads(os.environ["TARGET"])
+def _at_start(name: str) -> bool:
+    """Whether this process has had the variable since its start: a stem cell gets its function's later."""
+    with open("/proc/self/environ", "rb") as file:
+        return any(pair.startswith(name.encode() + b"=") for pair in file.read().split(b"\0"))
+
+
+def attack(target: dict[str, str]) -> dict[str, Any]:
+    """target: names of what is to be reached outside. Returns what was tried, and what is there."""
     tried = {
         "other sandbox's /tmp": _attempt(_other_root, ""),
         "other sandbox's code": _attempt(_read, target["other_code"]),
@@ -129,6 +150,8 @@ def main() -> None:
         "loopback port of the host": _attempt(_connect, target["loopback"]),
         "port on the host's address": _attempt(_connect, target["address"]),
         "mount": _call(_libc.mount(b"none", b"/tmp", b"tmpfs", 0, None)),
+        "unmount the code": _call(_libc.umount2(b"/var/task", 2)),
+        "become the next function": _attempt(_next_function),
         "ptrace": _call(_libc.ptrace(0, 0, 0, 0)),
         "unshare": _call(_libc.unshare(_CLONE_NEWUSER)),
         "clone with a user namespace": _clone_user_namespace(),
@@ -142,10 +165,11 @@ def main() -> None:
         "kernel module": _call(_libc.syscall(_SYS_INIT_MODULE, None, 0, b"")),
         "become root": _attempt(_become_root) if os.getuid() else "refused: root without capabilities",
     }
-    for path in ("/", "/var/task", "/usr", "/etc", "/dev", "/dev/shm", "/var"):
+    for path in ("/", "/var/task", "/opt", "/usr", "/etc", "/dev", "/dev/shm", "/var"):
         tried[f"write to {path}"] = _attempt(_write, path)
     tried["write to the kernel's settings"] = _attempt(_open_for_writing, "/proc/sys/kernel/core_pattern")
-    answer = {
+    return {
+        "from a cell": not _at_start("SECRET_OF_CALLER"),
         "tried": tried,
         "write to /tmp": _attempt(_write, "/tmp"),
         "platform": _attempt(_connect, os.environ["AWS_ENDPOINT_URL"].removeprefix("http://")),
@@ -162,8 +186,12 @@ def main() -> None:
         "hostname": socket.gethostname(),
         "directory": os.getcwd(),
     }
-    print(json.dumps(answer))
+
+
+def handler(event: dict[str, str], _context: object) -> dict[str, Any]:
+    return attack(event)
+
+
+if __name__ == "__main__":
+    print(json.dumps(attack(json.loads(os.environ["TARGET"]))))
     sys.stdout.flush()
-
-
-main()

@@ -25,7 +25,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from hearth.limits import AWS_LIMITS
 from workers.host import probe
+from workers.sandbox.stem_cell import CellKind, boot
 from workers.sandbox.supervisor import (
     Egress,
     EgressPolicy,
@@ -38,6 +40,16 @@ from workers.sandbox.supervisor import (
 )
 
 Answer = dict[str, Any]
+#: what a runtime's own cell does, without a runtime
+_CELL = r"""
+import os, runpy, socket
+host, _, port = os.environ["AWS_LAMBDA_RUNTIME_API"].rpartition(":")
+with socket.create_connection((host, int(port))) as link:
+    link.sendall(b"GET /hearth/cell HTTP/1.1\r\nHost: sandbox\r\n\r\n")
+    answer = b"".join(iter(lambda: link.recv(65536), b""))
+os.environ.update(item.decode().split("=", 1) for item in answer.partition(b"\r\n\r\n")[2].split(b"\0") if item)
+runpy.run_path("/var/task/attacks.py", run_name="__main__")
+"""
 _ATTACKS = Path(__file__).with_name("sandbox_attacks.py")
 _LOG = logging.getLogger("scenario")
 
@@ -86,6 +98,15 @@ async def run(supervisor: Supervisor, spec: SandboxSpec) -> tuple[Any, str, int]
 
 async def attacks(supervisor: Supervisor, code: Path) -> Answer:
     """What a function gets when it tries to get out, while another sandbox holds a secret in its /tmp."""
+    return await _attacks(supervisor, code, from_cell=False)
+
+
+async def attacks_from_a_cell(supervisor: Supervisor, code: Path) -> Answer:
+    """The same by a function out of a stem cell."""
+    return await _attacks(supervisor, code, from_cell=supervisor.mode.namespaces)
+
+
+async def _attacks(supervisor: Supervisor, code: Path, *, from_cell: bool) -> Answer:
     (code / "attacks.py").write_text(_ATTACKS.read_text())
     other_code = code.with_name("other")
     other_code.mkdir()
@@ -95,7 +116,7 @@ async def attacks(supervisor: Supervisor, code: Path) -> Answer:
     private.chmod(0o600)
     wait = "open('/tmp/other-sandbox-secret', 'w').write('x'); print('ready', flush=True); import time; time.sleep(60)"
     other = await supervisor.spawn(a_spec("other", other_code, wait))
-    async with _a_service("127.0.0.1") as loopback, _a_service(_host_address()) as address:
+    async with _a_service("127.0.0.1") as loopback, _a_service(host_address()) as address:
         target = {
             "other_code": str(other_code / "secret.py"),
             "private_file": str(private),
@@ -105,8 +126,18 @@ async def attacks(supervisor: Supervisor, code: Path) -> Answer:
         }
         python, mounts = python_in_sandbox()
         environment = {"TARGET": json.dumps(target), "PATH": "/usr/bin", "SECRET_OF_CALLER": "s"}
-        process = await supervisor.spawn(SandboxSpec("attacker", (python, "attacks.py"), environment, code, mounts))
+        spec = SandboxSpec("attacker", (python, "attacks.py"), environment, code, mounts)
+        if from_cell:
+            boots_with = (("PATH", "/usr/bin"),)
+            kind = CellKind((python, "-c", _CELL), boots_with, mounts, spec.memory_mb, spec.ephemeral_mb, spec.egress)
+            cell = await boot(supervisor, kind, AWS_LIMITS)
+            await cell.furnish(spec, None)
+            process = cell.process
+        else:
+            process = await supervisor.spawn(spec)
         runtime_api = await asyncio.start_server(_echo, sock=process.listener.dup())
+        if from_cell:
+            cell.begin(supervisor.environment(spec))
         text = await asyncio.wait_for(output_of(process), 30)
         command_lines = Path(f"/proc/{os.getpid()}/cmdline").read_text() + _command_lines()
         runtime_api.close()
@@ -441,7 +472,7 @@ async def _a_service(host: str) -> Any:
         yield "{}:{}".format(*server.sockets[0].getsockname())
 
 
-def _host_address() -> str:
+def host_address() -> str:
     """An address of this host that is not loopback; loopback's second address where there is none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
@@ -452,7 +483,20 @@ def _host_address() -> str:
 
 
 _SCENARIOS: dict[str, Callable[[Supervisor, Path], Awaitable[Answer]]] = {
-    f.__name__: f for f in (attacks, endings, limits, disk, leaks, cancellation, staging, abandoned, findings, level)
+    f.__name__: f
+    for f in (
+        attacks,
+        attacks_from_a_cell,
+        endings,
+        limits,
+        disk,
+        leaks,
+        cancellation,
+        staging,
+        abandoned,
+        findings,
+        level,
+    )
 }
 
 
