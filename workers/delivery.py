@@ -7,6 +7,7 @@ caller can send its next request, so a closed loop never meets a busy sandbox.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,8 @@ from hearth.broker.connection import Channel
 from hearth.model.invocation import Invocation, InvocationResult
 from workers.late_answers import LateAnswers
 from workers.reply_stream import REPLY_TO, ReplyStream
+
+log = logging.getLogger(__name__)
 
 
 class Lane:
@@ -168,3 +171,24 @@ class Delivery:
         self.lane.settled()
         if self.lane.is_open:
             self.lane.channel.raw.basic_ack(self.tag)
+
+
+def received(lane: Lane, method: Any, properties: Any, body: bytes, *, placed: bool) -> Delivery | None:
+    """What the broker has brought over this lane; None: nobody can read it, and it is acknowledged."""
+    lane.outstanding += 1
+    try:
+        invocation = envelope.read_invocation(properties, body)
+    except (KeyError, ValueError, TypeError):
+        log.exception("unreadable message dropped", extra={"action": "message_unreadable"})
+        lane.settled()
+        lane.channel.raw.basic_ack(method.delivery_tag)
+        return None
+    return Delivery(
+        lane,
+        method.delivery_tag,
+        invocation,
+        properties.reply_to,
+        properties.correlation_id,
+        method.redelivered,
+        placed,
+    )
