@@ -31,20 +31,25 @@ class BenchServers:
     on_line: OnLine
 
 
-async def start_servers(stack: AsyncExitStack, *, max_sandboxes: int) -> BenchServers:
-    """Broker, stores and prepared runtimes, which end with `stack`. Raises AlreadyRunning, StartFailed."""
-    record = StackFile(DATA)
+async def start_servers(
+    stack: AsyncExitStack, *, max_sandboxes: int, data: Path = DATA, **more: object
+) -> BenchServers:
+    """Broker, stores and prepared runtimes, which end with `stack`. Raises AlreadyRunning, StartFailed.
+
+    data: where their files are, for more than one of them at once. more: settings by name.
+    """
+    record = StackFile(data)
     record.acquire()
     stack.callback(record.release)
-    _clear_data()
-    stack.callback(_clear_data)
-    log = stack.enter_context(LOG.open("w", buffering=1))
+    _clear(data)
+    stack.callback(_clear, data)
+    log = stack.enter_context((data / LOG.name).open("w", buffering=1))
 
     def on_line(name: str, line: str) -> None:
         log.write(f"{name} {line}\n")
 
     settings = Settings.load(
-        data=DATA,
+        data=data,
         port=record.port("api"),
         function_port=record.port("functions"),
         workers=1,
@@ -52,6 +57,7 @@ async def start_servers(stack: AsyncExitStack, *, max_sandboxes: int) -> BenchSe
         gateway_processes=1,
         max_sandboxes=max_sandboxes,
         idle_seconds=3600.0,
+        **more,
     )
     servers = Servers(settings, record, on_line)
     units = [*servers.broker, *servers.stores]
@@ -70,8 +76,8 @@ async def start_platform(stack: AsyncExitStack, servers: BenchServers) -> Platfo
     return await stack.enter_async_context(Platform(servers.settings, servers.on_line))
 
 
-def _clear_data() -> None:
+def _clear(data: Path) -> None:
     """Each run begins with empty servers and leaves nothing behind but what is dear to make."""
-    for path in DATA.iterdir():
+    for path in data.iterdir():
         if path.name not in _KEPT:
             shutil.rmtree(path)

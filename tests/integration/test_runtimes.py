@@ -45,6 +45,7 @@ LANGUAGES = (
     Language(
         "csharp", "mono", "KeyNotFoundException", "QuotaExceeded", "stackTrace", "ArgumentException", memory_mb=256
     ),
+    Language("ruby", "ruby", "Function<KeyError>", "Function<QuotaExceeded>", "stackTrace", "Init<ArgumentError>"),
     Language("go", "provided", "boundsError", "QuotaExceeded", "stackTrace", "Runtime.ExitError"),
     Language("rust", "provided", "&std::io::error::Error", "QuotaExceeded", "", "Runtime.ExitError"),
 )

@@ -79,7 +79,18 @@ async def test_a_cell_knows_nothing_before_it_is_a_functions(bench: Bench) -> No
     source = "def handler(event, context): return open('/proc/self/environ').read().split('\\0')"
     async with bench.sandbox(python(bench, source), "python3.11", from_cell=True, environment={"A_KEY": "x"}) as one:
         names = {pair.partition("=")[0] for pair in returned(await run(one, {})) if pair}
-    assert names == {"PATH", "LANG", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "SHLVL", "AWS_LAMBDA_RUNTIME_API", "PWD"}
+    platform = {
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_RUNTIME_API",
+        "LANG",
+        "LD_LIBRARY_PATH",
+        "PATH",
+        "PWD",
+        "PYTHONPATH",
+        "SHLVL",
+        "TZ",
+    }
+    assert names == platform
 
 
 async def test_layers_and_native_libraries_are_found(bench: Bench) -> None:

@@ -17,6 +17,7 @@ from tests.support import places, runtime_packages
 from tests.support.compose import compose_command
 from workers import runtimes
 from workers.runtimes.mono import Mono
+from workers.runtimes.ruby import Ruby
 
 
 async def prepare() -> None:
@@ -27,7 +28,7 @@ async def prepare() -> None:
         if left:
             tell(f"goes on without {', '.join(left)}: tests that need it are skipped")
         await ensure_compose()
-        await ensure_mono()
+        await ensure_small_languages()
         await runtimes.prepare(settings, tell)
     for language in runtime_packages.BUILDS:
         try:
@@ -45,13 +46,15 @@ async def ensure_compose() -> None:
             tell(f"goes on without Compose: {exc}")
 
 
-async def ensure_mono() -> None:
-    """The one language of ours that few hosts have, and that is small."""
-    if shutil.which("mcs") is None and packages.can_install():
+async def ensure_small_languages() -> None:
+    """Those of ours that few hosts have."""
+    wanted = {"mcs": Mono().packages("mono"), "ruby": Ruby().packages("ruby")}
+    missing = [package for program, some in wanted.items() if shutil.which(program) is None for package in some]
+    if missing and packages.can_install():
         try:
-            await packages.install(list(Mono().packages("mono")), tell)
+            await packages.install(missing, tell)
         except StartFailed as exc:
-            tell(f"goes on without Mono: {exc}")
+            tell(f"goes on without {', '.join(missing)}: {exc}")
 
 
 def tell(text: str) -> None:

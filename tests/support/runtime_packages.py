@@ -156,6 +156,7 @@ BUILDS = {
     "python": Source("app.handler", (), _copy),
     "nodejs": Source("app.handler", (), _copy),
     "java": Source("example.Handler", ("javac", "jar"), _java),
+    "ruby": Source("app.Example::Function.handle", (), _copy),
     "go": Source("bootstrap", ("go",), _go),
     "rust": Source("bootstrap", ("cargo",), _rust),
     "csharp": Source("Example::Example.Function::Handle", ("mcs",), _csharp),

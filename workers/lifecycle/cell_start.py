@@ -54,4 +54,5 @@ def _kind(runtime: Runtime, memory_mb: int, ephemeral_mb: int, egress: Egress) -
         memory_mb=memory_mb if sized != runtime.cell.launch else _SMALLEST_MB,
         ephemeral_mb=ephemeral_mb,
         egress=egress,
+        enters=runtime.cell.enters,
     )

@@ -18,6 +18,7 @@ from workers.runtimes.mono import Mono
 from workers.runtimes.nodejs import Nodejs
 from workers.runtimes.provided import Provided
 from workers.runtimes.python import Python
+from workers.runtimes.ruby import Ruby
 from workers.runtimes.runtime import InvalidEntrypoint, Runtime
 
 __all__ = ["LANGUAGES", "InvalidEntrypoint", "Runtime", "figures", "installed", "offered", "prepare"]
@@ -34,7 +35,7 @@ class _Language(Protocol):
     def installed(self, directory: Path) -> dict[str, Runtime]: ...
 
 
-LANGUAGES: dict[str, _Language] = {one.name: one for one in (Python(), Nodejs(), Java(), Mono(), Provided())}
+LANGUAGES: dict[str, _Language] = {one.name: one for one in (Python(), Nodejs(), Java(), Ruby(), Mono(), Provided())}
 
 
 async def prepare(

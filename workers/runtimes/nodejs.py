@@ -98,7 +98,7 @@ class Nodejs(Language[Equipped]):
                 "SHLVL": "0",
             },
             heap_share=0.9,
-            cell=CellRecipe((*command, "/var/runtime/cell.mjs"), at_start=_AT_START),
+            cell=CellRecipe((*command, "/var/runtime/cell.mjs"), at_start=_AT_START, enters=True),
         )
 
 

@@ -67,7 +67,13 @@ class Python(Language[Interpreter]):
             (executable, "/var/runtime/bootstrap.py"),
             (Mount(directory, "/var/runtime"), *mounts),
             {"PYTHONPATH": "/var/runtime", "SHLVL": "0"},
-            cell=CellRecipe((executable, "/var/runtime/cell.py"), at_start=("PYTHON*",)),
+            # the client reads it while it is loaded, and would have to be loaded once more
+            cell=CellRecipe(
+                (executable, "/var/runtime/cell.py"),
+                at_start=("PYTHON*",),
+                environment={"AWS_EXECUTION_ENV": f"AWS_Lambda_{family}"},
+                enters=True,
+            ),
         )
 
 

@@ -25,14 +25,16 @@ class CellRecipe:
     address; the answer's body is the function's whole environment (NAME=value, a NUL after each), and from there on it
     is what the runtime's own launch would have been with that. at_start: patterns of variables that its language reads
     when it starts and never again. environment: what it boots with besides the runtime's defaults. in_place: the
-    function's variables take the place of those, so they may be neither more nor longer. usual_mb: memory of the
-    functions that cells are booted for before any has asked.
+    function's variables take the place of those, so they may be neither more nor longer. enters: it changes to the
+    function's directory once it is told, so that the package may be mounted on top of where it stood. usual_mb: memory
+    of the functions that cells are booted for before any has asked.
     """
 
     launch: tuple[str, ...]
     at_start: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     in_place: bool = False
+    enters: bool = False
     usual_mb: int = 128
 
 

@@ -35,6 +35,8 @@ class CellKind:
     memory_mb: int
     ephemeral_mb: int
     egress: Egress
+    #: see CellRecipe
+    enters: bool = False
 
     def spec(self, limits: Limits) -> SandboxSpec:
         return SandboxSpec(
@@ -55,8 +57,9 @@ class CellKind:
 class StemCell:
     """Made by `boot`. Whoever takes it stops its process in the end."""
 
-    def __init__(self, process: SandboxProcess, call: _Call) -> None:
+    def __init__(self, process: SandboxProcess, call: _Call, *, enters: bool) -> None:
         self.process = process
+        self._enters = enters
         self._call = call
 
     @property
@@ -67,7 +70,7 @@ class StemCell:
         """Make it the sandbox of `spec`, but for the environment. Raises SpawnFailed; its process is stopped then."""
         assert spec.code_dir is not None  # a function's
         try:
-            await self.process.furnish(spec.code_dir, layers, spec.limits)
+            await self.process.furnish(spec.code_dir, layers, spec.limits, on_top=self._enters)
         except BaseException:  # cancellation too: its files may be half there
             await self.process.stop()
             raise
@@ -82,7 +85,7 @@ async def boot(supervisor: Supervisor, kind: CellKind, limits: Limits) -> StemCe
     process = await supervisor.spawn(kind.spec(limits))
     try:
         async with Deadline.after(_BOOT_S).scope():
-            return StemCell(process, await _first_call(process))
+            return StemCell(process, await _first_call(process), enters=kind.enters)
     except TimeoutError as exc:
         await process.stop()
         raise SpawnFailed("the runtime did not boot in time") from exc

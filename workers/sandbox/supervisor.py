@@ -204,11 +204,11 @@ class Supervisor:
         stream.setblocking(False)
         return stream
 
-    async def bring(self, sandbox_id: str, code: Path, layers: Path | None) -> None:
+    async def bring(self, sandbox_id: str, code: Path, layers: Path | None, *, on_top: bool) -> None:
         """Put a function's files into a sandbox that was spawned without code. Raises SpawnFailed."""
         if self._client is None:
             raise SpawnFailed("the spawner has ended")
-        await self._client.furnish(sandbox_id, str(code), None if layers is None else str(layers))
+        await self._client.furnish(sandbox_id, str(code), None if layers is None else str(layers), on_top=on_top)
 
     # --- spawning -------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ It asks the Runtime API's address for its function; the answer is the function's
 bootstrap.py beside it makes of a fresh interpreter. Runs on every supported Python and imports nothing of the platform.
 """
 
+import contextlib
 import os
 import socket
 import sys
@@ -14,6 +15,8 @@ OFTEN_USED = ("http.client", "ssl", "urllib.request")
 #: set by bwrap and by Python itself, not by the platform
 OWN = ("PWD", "LC_CTYPE")
 CLIENT = "awslambdaric"
+#: what the client loads before its first call
+LOADED_LATE = (CLIENT + ".lambda_literals",)
 
 
 #: what the client has read of the environment while it was loaded
@@ -34,6 +37,9 @@ def boot():
     os.environ.__class__ = Watched
     try:
         __import__(CLIENT + ".__main__")
+        for name in LOADED_LATE:
+            with contextlib.suppress(ImportError):  # not in every release of the client
+                __import__(name)
     finally:
         os.environ.__class__ = plain
     usual = set(sys.modules)
@@ -86,6 +92,7 @@ def become(namespace):
         code = compile(file.read(), script, "exec")
     early = boot()
     take_on(ask())
+    os.chdir(os.environ["LAMBDA_TASK_ROOT"])  # the package lies on top of where we were
     forget(early)
     sys.argv[:] = [script, os.environ["_HANDLER"]]
     for name in [name for name in namespace if not name.startswith("__")]:

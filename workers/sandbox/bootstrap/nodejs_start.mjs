@@ -6,7 +6,7 @@
 import Module, { createRequire } from 'node:module';
 
 const NATIVE = './rapid-client.node';
-const transport = createRequire(import.meta.url)('./transport.cjs');
+export const transport = createRequire(import.meta.url)('./transport.cjs');
 const { run } = await import('./dist/index.mjs');
 
 export async function start(taskRoot, handler) {

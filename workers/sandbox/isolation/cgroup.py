@@ -31,7 +31,9 @@ class Cgroup:
     def __init__(self, directories: Mapping[str, tuple[int, Path]], limits: Limits) -> None:
         #: controller -> (version, directory); in v2 the directory is the same for all
         self._at = directories
-        self._memory_mb = limits.memory_mb
+        self._limits: Limits | None = None
+        #: as it was set last: the kernel's own is none
+        self._cores: float | None = None
         try:
             for directory in self.directories:
                 # The parents too: an operator, or a cleaner of empty groups, may have removed them.
@@ -57,29 +59,38 @@ class Cgroup:
 
     def limit(self, limits: Limits) -> None:
         """From now on, whatever they were. Raises OSError."""
-        size = str(limits.memory_mb << 20)
+        was, self._limits = self._limits, limits
+        if was is None or limits.memory_mb != was.memory_mb:
+            self._limit_memory(limits.memory_mb, raised=was is not None and limits.memory_mb > was.memory_mb)
+        if was is None or limits.cpu_weight != was.cpu_weight:
+            match self._at.get("cpu"):
+                case (1, directory):
+                    write(directory / "cpu.shares", str(max(2, limits.cpu_weight)))
+                case (2, directory):
+                    write(directory / "cpu.weight", str(v2_weight(limits.cpu_weight)))
+        self.set_cpu(limits.cpu_cores)
+        if "pids" in self._at and (was is None or limits.pids_max != was.pids_max):
+            # bwrap's own two processes are not the function's.
+            write(self._at["pids"][1] / "pids.max", str(limits.pids_max + 2))
+
+    def _limit_memory(self, memory_mb: int, *, raised: bool) -> None:
+        size = str(memory_mb << 20)
         match self._at.get("memory"):
             case (1, directory):
                 # No swap: absent where the kernel does not account for it. It may never be the lower one of the two.
-                if limits.memory_mb > self._memory_mb:
+                if raised:
                     write_if_there(directory / "memory.memsw.limit_in_bytes", size)
                 write(directory / "memory.limit_in_bytes", size)
-                write_if_there(directory / "memory.memsw.limit_in_bytes", size)
+                if not raised:
+                    write_if_there(directory / "memory.memsw.limit_in_bytes", size)
             case (2, directory):
                 write(directory / "memory.max", size)
                 write_if_there(directory / "memory.swap.max", "0")
-        match self._at.get("cpu"):
-            case (1, directory):
-                write(directory / "cpu.shares", str(max(2, limits.cpu_weight)))
-            case (2, directory):
-                write(directory / "cpu.weight", str(v2_weight(limits.cpu_weight)))
-        self.set_cpu(limits.cpu_cores)
-        if "pids" in self._at:
-            # bwrap's own two processes are not the function's.
-            write(self._at["pids"][1] / "pids.max", str(limits.pids_max + 2))
-        self._memory_mb = limits.memory_mb
 
     def set_cpu(self, cores: float | None) -> None:
+        if cores == self._cores:
+            return
+        self._cores = cores
         quota = None if cores is None else max(1000, int(cores * _CPU_PERIOD_US))
         match self._at.get("cpu"):
             case (1, directory):

@@ -99,11 +99,14 @@ class SpawnerClient:
         finally:
             del self._spawned[name]
 
-    async def furnish(self, name: str, code: str, layers: str | None) -> None:
-        """Put a function's files into a sandbox that was spawned without any. Raises SpawnFailed."""
+    async def furnish(self, name: str, code: str, layers: str | None, *, on_top: bool) -> None:
+        """Put a function's files into a sandbox that was spawned without any. on_top: see SandboxProcess.furnish.
+
+        Raises SpawnFailed.
+        """
         self._furnished[name] = self._loop.create_future()
         try:
-            await self._send({"op": "furnish", "id": name, "code": code, "layers": layers})
+            await self._send({"op": "furnish", "id": name, "code": code, "layers": layers, "on_top": on_top})
             async with Deadline.after(_REPLY_S).scope():
                 await self._furnished[name]
         except (TimeoutError, OSError) as exc:

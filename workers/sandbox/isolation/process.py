@@ -33,7 +33,7 @@ class Owner(Protocol):
 
     async def open_socket(self, sandbox_id: str) -> socket.socket: ...
 
-    async def bring(self, sandbox_id: str, code: Path, layers: Path | None) -> None: ...
+    async def bring(self, sandbox_id: str, code: Path, layers: Path | None, *, on_top: bool) -> None: ...
 
 
 @dataclass(slots=True)
@@ -67,10 +67,14 @@ class SandboxProcess:
         self.frozen = False
         self._stopping: asyncio.Task[None] | None = None
 
-    async def furnish(self, code: Path, layers: Path | None, limits: Limits) -> None:
-        """Make a sandbox that was spawned without code a function's: its files and its limits. Raises SpawnFailed; then
-        it is of no use any more."""
-        await self._owner.bring(self.sandbox_id, code, layers)
+    async def furnish(self, code: Path, layers: Path | None, limits: Limits, *, on_top: bool) -> None:
+        """Make a sandbox that was spawned without code a function's: its files and its limits.
+
+        on_top: its command enters its working directory anew; else that is exchanged under it, for which the kernel
+        waits for all processors: a millisecond, and many on a busy host.
+        Raises SpawnFailed; then it is of no use any more.
+        """
+        await self._owner.bring(self.sandbox_id, code, layers, on_top=on_top)
         try:
             self.parts.cgroup.limit(limits)
         except OSError as exc:

@@ -124,7 +124,7 @@ class Spawner:
             return
         if message["op"] == "furnish":
             try:
-                self._furnish(name, message["code"], message["layers"])
+                self._furnish(name, message["code"], message["layers"], on_top=message["on_top"])
             except OSError as exc:
                 self._send({"id": name, "unfurnished": str(exc)})
             else:
@@ -148,7 +148,7 @@ class Spawner:
         with stream:
             self._send({"id": name, "socket": True}, [stream.fileno()])
 
-    def _furnish(self, name: str, code: str, layers: str | None) -> None:
+    def _furnish(self, name: str, code: str, layers: str | None, *, on_top: bool) -> None:
         """Put a function's files into a sandbox that runs without. Raises OSError; then the sandbox is of no use."""
         outer = next((pid for pid, (one, *_) in self._by_pid.items() if one == name), None)
         if outer is None:
@@ -164,7 +164,10 @@ class Spawner:
             syscalls.setns(theirs, syscalls.CLONE_NEWNS)
             try:
                 syscalls.attach(layers_mount, LAYERS_TARGET)
-                syscalls.replace_mount(code_mount, CODE_TARGET, PLACEHOLDER)
+                if on_top:
+                    syscalls.attach(code_mount, CODE_TARGET)
+                else:
+                    syscalls.replace_mount(code_mount, CODE_TARGET, PLACEHOLDER)
             finally:
                 syscalls.setns(ours, syscalls.CLONE_NEWNS)
 
