@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from hearth.cli.console import fail, load_settings, out, print_json
-from hearth.embedded import stackfile
+from hearth.cli.servers import with_servers
 from hearth.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Read the platform's clock, or advance it (for tests).")
@@ -65,14 +65,7 @@ async def _read(settings: Settings, by_ms: int) -> tuple[int, int]:
 
 
 def _settings() -> Settings:
-    """Those of the environment, or of the platform that runs on this data folder."""
-    settings = load_settings()
-    running = stackfile.live(settings.data)
-    if settings.state_url is None and running is not None and running.state_url:
-        settings = settings.model_copy(update={"state_url": running.state_url})
-    if settings.state_url is None:
-        fail("Nothing runs here.", advice="`hearth up` starts it; HEARTH_STATE_URL names another.")
-    return settings
+    return with_servers(load_settings(), "state_url")
 
 
 def _tell(now_ms: int, ahead_ms: int, as_json: bool) -> None:

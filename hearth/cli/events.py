@@ -10,7 +10,7 @@ from rich.table import Table
 
 from hearth.arn import function_arn, parse_function_name
 from hearth.cli.console import fail, load_settings, out, print_json
-from hearth.embedded import stackfile
+from hearth.cli.servers import with_servers
 from hearth.settings import Settings
 
 _RECORDS = 20
@@ -26,24 +26,11 @@ def events(
 
     Example: hearth events hello --json
     """
-    found = asyncio.run(_gather(_servers(load_settings()), name))
+    found = asyncio.run(_gather(with_servers(load_settings(), "broker_url", "state_url"), name))
     if json:
         print_json(found)
     else:
         _print(found)
-
-
-def _servers(settings: Settings) -> Settings:
-    """Those of the environment, or of the platform that runs on this data folder."""
-    running = stackfile.live(settings.data)
-    if running is not None:
-        named = {"broker_url": running.broker_url, "state_url": running.state_url}
-        settings = settings.model_copy(
-            update={key: url for key, url in named.items() if url and getattr(settings, key) is None}
-        )
-    if settings.broker_url is None or settings.state_url is None:
-        fail("Nothing runs here.", advice="`hearth up` starts it; HEARTH_BROKER_URL and HEARTH_STATE_URL name another.")
-    return settings
 
 
 async def _gather(settings: Settings, name: str | None) -> dict[str, Any]:

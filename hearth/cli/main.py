@@ -19,6 +19,7 @@ from hearth.cli import (
     identities,
     layers,
     limits,
+    mappings,
     platform,
     routes,
     runtimes,
@@ -62,6 +63,7 @@ for panel, commands in _COMMANDS.items():
         app.command(rich_help_panel=panel)(command)
 app.command("list", rich_help_panel="Functions")(function.list_functions)
 app.add_typer(layers.app, name="layers", rich_help_panel="Functions")
+app.add_typer(mappings.app, name="mappings", rich_help_panel="Functions")
 app.add_typer(workflows.app, name="workflows", rich_help_panel="Workflows")
 app.add_typer(clock.app, name="clock", rich_help_panel="Workflows")
 app.add_typer(routes.app, name="routes", rich_help_panel="Functions")

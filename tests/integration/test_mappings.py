@@ -14,12 +14,21 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.integration.test_events import runs
+from tests.support.command import hearth
 from tests.support.companion import CompanionServer
 from tests.support.stack import PlatformStack
 from tests.support.waiting import until
 
 PLACE = "us-east-1:000000000000"
 TABLE_STREAM = f"arn:aws:dynamodb:{PLACE}:table/t/stream/2024-11-18T14:36:44.149"
+#: leaves the sequence number of each record in its log, in the form that `runs` reads
+TELL = """
+import json
+def handler(event, context):
+    for record in event["Records"]:
+        print(json.dumps({"ran": record["kinesis"]["sequenceNumber"]}))
+"""
 QUIET = "def handler(event, context):\n    return None\n"
 
 
@@ -296,3 +305,41 @@ def test_mapping_of_a_queue_is_checked_against_the_queue(
     assert refused(make, FunctionName=name, EventSourceArn=f"{arn}-slow", BatchSize=15)[1] == window
     update = client.update_event_source_mapping
     assert refused(update, UUID=made["UUID"], BatchSize=15)[1] == window
+
+
+def test_command_shows_stops_and_rewinds_mappings(stack: PlatformStack, stream: str) -> None:
+    env = stack.environ() | stack.servers.environ()
+    kinesis, function = stack.client("kinesis"), stack.deploy(None, TELL)
+    source = stream.rpartition("/")[2]
+
+    def command(*arguments: str) -> Any:
+        ran = hearth("mappings", *arguments, env=env)
+        assert ran.returncode == 0, ran.stderr
+        return json.loads(ran.stdout) if "--json" in arguments else ran.stdout
+
+    def told() -> list[str]:
+        return [run["ran"] for run in runs(stack, function)]
+
+    made = command("create", f"kinesis:{source}", function, "--batch-size", "10", "--json")
+    assert (made["State"], made["BatchSize"], made["StartingPosition"]) == ("Enabled", 10, "TRIM_HORIZON")
+    put = kinesis.put_record(StreamName=source, Data=b"one", PartitionKey="k")
+    until(lambda: told() == [put["SequenceNumber"]])
+    command("rewind", made["UUID"][:13], "--to", put["SequenceNumber"])
+    until(lambda: told() == [put["SequenceNumber"]] * 2)
+
+    def unit() -> dict[str, Any]:
+        (shown,) = [one for one in command("--json") if one["UUID"] == made["UUID"]]
+        return shown["Units"].get(put["ShardId"], {})
+
+    until(lambda: unit().get("position") and not unit()["oldest_at_ms"])
+    assert command("disable", made["UUID"], "--json")["State"] == "Disabled"
+    kinesis.put_record(StreamName=source, Data=b"two", PartitionKey="k")
+    command("rewind", made["UUID"], "--to", "start")
+    assert len(told()) == 2
+    assert command("enable", made["UUID"], "--json")["State"] == "Enabled"
+    until(lambda: len(told()) == 4)
+    assert "nothing waits" in command()
+    command("delete", made["UUID"])
+    assert state(stack, made["UUID"]) == ""
+    ran = hearth("mappings", "enable", made["UUID"], env=env)
+    assert (ran.returncode, "`hearth mappings` shows" in ran.stderr) == (1, True)
