@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
@@ -42,6 +43,7 @@ def shared_out(units: Iterable[str], living: Iterable[str]) -> dict[str, str]:
     return owners
 
 
+@functools.lru_cache(maxsize=100_000)  # asked several times a second
 def _rank(unit: str, poller: str) -> bytes:
     """Rendezvous hashing: each unit has an order of its own among the pollers."""
     return hashlib.blake2b(f"{unit}|{poller}".encode(), digest_size=8).digest()

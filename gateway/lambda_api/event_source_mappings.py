@@ -12,8 +12,9 @@ import uuid
 from typing import Any
 
 from gateway.call import Call
+from gateway.lambda_api.mapping_access import check_access
 from gateway.lambda_api.mapping_options import applied, check_destinations, check_position, shown, with_defaults
-from gateway.lambda_api.mapping_sources import check_source
+from gateway.lambda_api.mapping_sources import find_source
 from gateway.lambda_api.names import function_ref
 from gateway.lambda_api.paging import page_of
 from gateway.lambda_api.tags import checked as checked_tags
@@ -22,7 +23,6 @@ from hearth.broker.control import Change
 from hearth.clock import now_ms
 from hearth.errors import ApiError, InvalidParameterValue, ResourceConflict, ResourceNotFound, ServiceError, Unavailable
 from hearth.model.mapping import NO_RECORDS, PASSING, EventSourceMapping, MappingState, SourceKind, source_kind
-from hearth.store.functions import FunctionRecord
 from hearth.store.mappings import Duplicate
 
 PAGE = 100
@@ -53,8 +53,7 @@ async def create_event_source_mapping(call: Call, given: dict[str, Any]) -> dict
     )
     new = applied(with_defaults(new), given)
     tags = checked_tags(given.get("Tags") or {})
-    record = await _function(call, ref)
-    await check_source(call, new, timeout_s=record.version.timeout_s)
+    await _check_ends(call, new, ref)
     if not new.enabled and not kind.is_stream:
         # recorded: a queue's mapping has nothing to prepare
         new = dataclasses.replace(new, state=MappingState.DISABLED)
@@ -97,8 +96,7 @@ async def update_event_source_mapping(call: Call, given: dict[str, Any]) -> dict
         if given.get("FunctionName"):
             ref = function_ref(call, given)
             new = dataclasses.replace(new, function=ref.name, qualifier=ref.qualifier or "")
-            record = await _function(call, ref)
-            await check_source(call, new, timeout_s=record.version.timeout_s)
+            await _check_ends(call, new, ref)
         stored = await _replace(call, old, dataclasses.replace(new, state=_on_the_way(old, new)))
         if stored is not None:
             return await _shown(call, stored)
@@ -157,14 +155,15 @@ async def _shown(call: Call, mapping: EventSourceMapping) -> dict[str, Any]:
     return shown(mapping, result)
 
 
-async def _function(call: Call, ref: FunctionRef) -> FunctionRecord:
-    """The version that the mapping's function means now. Raises InvalidParameterValue."""
+async def _check_ends(call: Call, mapping: EventSourceMapping, ref: FunctionRef) -> None:
+    """Function and source are there, and the one may have the other's records. Raises InvalidParameterValue."""
     found = await call.backends.functions.resolve(
         call.caller.account, call.caller.region, ref.name, ref.qualifier, _NO_DRAW
     )
     if found is None:
         raise InvalidParameterValue("Function does not exist")
-    return found[1]
+    version = found[1].version
+    check_access(call, mapping, version.role, await find_source(call, mapping, timeout_s=version.timeout_s))
 
 
 def _duplicate(new: EventSourceMapping, other: str) -> ResourceConflict:

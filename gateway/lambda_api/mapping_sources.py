@@ -7,43 +7,62 @@ Texts as recorded from AWS.
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
+
+import orjson
 
 from gateway.call import Call
 from hearth.aws_clients import AwsCallFailed, AwsUnreachable, ServiceNotServed
 from hearth.clock import Deadline
 from hearth.errors import InvalidParameterValue, ServiceError
 from hearth.model.mapping import EventSourceMapping, SourceKind
+from hearth.policies import Document
 from hearth.store.changes import ChangeLogs
 
 _ASK_S = 10.0
 _NO_QUEUE = "AWS.SimpleQueueService.NonExistentQueue"
 
 
-async def check_source(call: Call, mapping: EventSourceMapping, *, timeout_s: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Source:
+    """policy: whom the source itself lets in; None: it says nothing. judged_elsewhere: its server decides that."""
+
+    policy: Document | None = None
+    judged_elsewhere: bool = False
+
+
+async def find_source(call: Call, mapping: EventSourceMapping, *, timeout_s: int) -> Source:
     """timeout_s: the function's. Raises InvalidParameterValue, ServiceError (nobody answers)."""
     if mapping.kind is SourceKind.SQS:
-        await _check_queue(call, mapping, timeout_s)
-    elif mapping.kind.is_stream and not await _stream_is_there(call, mapping):
+        return await _queue(call, mapping, timeout_s)
+    if mapping.kind is SourceKind.RABBITMQ:
+        return Source(judged_elsewhere=True)
+    source = await _stream(call, mapping)
+    if source is None:
         raise InvalidParameterValue(f"Stream not found: {mapping.source_arn}")
+    return source
 
 
-async def _stream_is_there(call: Call, mapping: EventSourceMapping) -> bool:
+async def _stream(call: Call, mapping: EventSourceMapping) -> Source | None:
     backends = call.backends
     if mapping.kind is SourceKind.DYNAMODB:
         if await ChangeLogs(backends.stores.state).stream(mapping.source_arn) is not None:
-            return True
+            return Source()
         service = "dynamodbstreams"
     else:
         read = await backends.streams.get(mapping.source_account, mapping.source_region, mapping.source_name)
         if read is not None:
             known = {read.stream.consumer_arn(consumer) for consumer in read.stream.consumers.values()}
-            return mapping.source_arn in {read.stream.arn, *known}
+            if mapping.source_arn not in {read.stream.arn, *known}:
+                return None
+            return Source(policy=orjson.loads(read.stream.policy) if read.stream.policy else None)
         service = "kinesis"
     # One that lives elsewhere is found by who reads it: its poller tells when it can't.
-    return backends.aws.endpoints.elsewhere(service, mapping.source_region) is not None
+    elsewhere = backends.aws.endpoints.elsewhere(service, mapping.source_region) is not None
+    return Source(judged_elsewhere=True) if elsewhere else None
 
 
-async def _check_queue(call: Call, mapping: EventSourceMapping, timeout_s: int) -> None:
+async def _queue(call: Call, mapping: EventSourceMapping, timeout_s: int) -> Source:
     ask = functools.partial(
         call.backends.aws.call,
         "sqs",
@@ -52,9 +71,8 @@ async def _check_queue(call: Call, mapping: EventSourceMapping, timeout_s: int) 
         deadline=Deadline.after(_ASK_S),
     )
     try:
-        found = await ask("GetQueueUrl", QueueName=mapping.source_name)
-        url = found["QueueUrl"]
-        attributes = await ask("GetQueueAttributes", QueueUrl=url, AttributeNames=["VisibilityTimeout"])
+        url = (await ask("GetQueueUrl", QueueName=mapping.source_name))["QueueUrl"]
+        attributes = await ask("GetQueueAttributes", QueueUrl=url, AttributeNames=["VisibilityTimeout", "Policy"])
     except AwsCallFailed as exc:
         missing = exc.code in (_NO_QUEUE, "QueueDoesNotExist")
         code, message = (_NO_QUEUE, "The specified queue does not exist.") if missing else (exc.code, exc.message)
@@ -65,8 +83,10 @@ async def _check_queue(call: Call, mapping: EventSourceMapping, timeout_s: int) 
         raise InvalidParameterValue(exc.message) from exc
     except AwsUnreachable as exc:
         raise ServiceError(f"SQS does not answer: {exc.message}") from exc
-    visible_s = int(attributes.get("Attributes", {}).get("VisibilityTimeout", timeout_s))
+    found = attributes.get("Attributes", {})
+    visible_s = int(found.get("VisibilityTimeout", timeout_s))
     if visible_s < timeout_s:
         raise InvalidParameterValue(
             f"Queue visibility timeout: {visible_s} seconds is less than Function timeout: {timeout_s} seconds"
         )
+    return Source(policy=orjson.loads(found["Policy"]) if found.get("Policy") else None)

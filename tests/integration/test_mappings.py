@@ -11,9 +11,11 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.integration.test_destinations import role_may
 from tests.integration.test_events import runs
 from tests.support.command import hearth
 from tests.support.companion import CompanionServer
@@ -343,3 +345,45 @@ def test_command_shows_stops_and_rewinds_mappings(stack: PlatformStack, stream: 
     assert state(stack, made["UUID"]) == ""
     ran = hearth("mappings", "enable", made["UUID"], env=env)
     assert (ran.returncode, "`hearth mappings` shows" in ran.stderr) == (1, True)
+
+
+def test_functions_role_must_be_allowed_to_read_the_source(stack: PlatformStack, stream: str, create: Any) -> None:
+    role_may(stack, "reader", "--allow", "logs:*")
+    function = stack.deploy(None, QUIET, Role="arn:aws:iam::000000000000:role/reader")
+    given = {"FunctionName": function, "EventSourceArn": stream, "StartingPosition": "LATEST"}
+    assert refused(stack.client("lambda").create_event_source_mapping, **given) == (
+        "InvalidParameterValueException",
+        f"Cannot access stream {stream}. Please ensure the role can perform the GetRecords, GetShardIterator, "
+        "DescribeStream, ListShards, and ListStreams Actions on your stream in IAM.",
+    )
+    role_may(stack, "reader", "--allow", "kinesis:*", "--on", stream)
+    until(lambda: created(create, given))  # gateways know a role's new policy a moment later
+
+
+def created(create: Any, given: dict[str, Any]) -> bool:
+    try:
+        return bool(create(**given))
+    except ClientError:
+        return False
+
+
+def test_stream_of_another_account_must_let_the_function_in(stack: PlatformStack, stream: str, name: str) -> None:
+    other = boto3.client(
+        "kinesis",
+        endpoint_url=stack.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="111111111111",
+        aws_secret_access_key="test",
+    )
+    made = stream.rpartition("/")[2]
+    other.create_stream(StreamName=made, ShardCount=1)
+    arn = f"arn:aws:kinesis:us-east-1:111111111111:stream/{made}"
+    client, given = stack.client("lambda"), {"FunctionName": name, "EventSourceArn": arn, "StartingPosition": "LATEST"}
+    assert f"Cannot access stream {arn}." in refused(client.create_event_source_mapping, **given)[1]
+    statement = {"Effect": "Allow", "Principal": {"AWS": "000000000000"}, "Action": "kinesis:*", "Resource": arn}
+    other.put_resource_policy(ResourceARN=arn, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    mapping = client.create_event_source_mapping(**given)["UUID"]
+    settled(stack, mapping)
+    client.delete_event_source_mapping(UUID=mapping)
+    until(lambda: not state(stack, mapping))
+    other.delete_stream(StreamName=made)
