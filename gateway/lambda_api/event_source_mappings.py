@@ -163,7 +163,8 @@ async def _check_ends(call: Call, mapping: EventSourceMapping, ref: FunctionRef)
     if found is None:
         raise InvalidParameterValue("Function does not exist")
     version = found[1].version
-    check_access(call, mapping, version.role, await find_source(call, mapping, timeout_s=version.timeout_s))
+    source = await find_source(call, mapping, timeout_s=version.timeout_s)
+    await check_access(call, mapping, version.role, source)
 
 
 def _duplicate(new: EventSourceMapping, other: str) -> ResourceConflict:

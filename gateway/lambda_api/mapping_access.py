@@ -11,6 +11,7 @@ from gateway.lambda_api.mapping_sources import Source
 from hearth.errors import InvalidParameterValue
 from hearth.model.mapping import EventSourceMapping, SourceKind
 from hearth.policies import ALLOW_ALL, Access, Document, Principal, Verdict, authorised
+from hearth.store.identities import IdentityTable
 
 _STREAM = ("GetRecords", "GetShardIterator", "DescribeStream", "ListShards")
 _ACTIONS: dict[SourceKind, tuple[str, ...]] = {
@@ -22,15 +23,16 @@ _ACTIONS: dict[SourceKind, tuple[str, ...]] = {
 }
 
 
-def check_access(call: Call, mapping: EventSourceMapping, role: str, source: Source) -> None:
+async def check_access(call: Call, mapping: EventSourceMapping, role: str, source: Source) -> None:
     """role: ARN of the function's. Raises InvalidParameterValue, Unavailable."""
     account, _, name = role.removeprefix("arn:aws:iam::").partition(":role/")
     name = name.rpartition("/")[2]
     principal = Principal(account=account, arn=f"arn:aws:sts::{account}:assumed-role/{name}/{mapping.function}")
+    documents = await _documents(call, account, name)
     for action in _ACTIONS[mapping.kind]:
         verdict = authorised(
             Access(action, mapping.source_arn, principal),
-            identity=_documents(call, account, name),
+            identity=documents,
             resource=source.policy,
             same_account=source.judged_elsewhere or mapping.source_account == account,
         )
@@ -38,8 +40,9 @@ def check_access(call: Call, mapping: EventSourceMapping, role: str, source: Sou
             raise InvalidParameterValue(_refusal(mapping, action.partition(":")[2]))
 
 
-def _documents(call: Call, account: str, name: str) -> tuple[Document, ...]:
-    role = call.backends.identities.role(account, name)
+async def _documents(call: Call, account: str, name: str) -> tuple[Document, ...]:
+    """As they are now: what is kept at hand may be a moment old."""
+    role = await IdentityTable(call.backends.stores.state).role(account, name)
     if role is not None:
         return role.documents
     return (ALLOW_ALL,) if call.backends.settings.permissive else ()
