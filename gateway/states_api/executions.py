@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import uuid
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ DAY_MS = 86_400_000
 REDRIVABLE_MS = 14 * DAY_MS
 #: an Express execution's way to an orchestrator and back
 _TRANSIT_S = 10.0
+#: how long a redrive waits for children that are being stopped, and how often it looks
+_STOPPING_S = 10.0
+_STOPPING_LOOK_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,7 @@ async def redrive_execution(call: Call, given: dict[str, Any]) -> dict[str, Any]
         token and stored.outcome.status is Status.RUNNING and stored.outcome.redrives
     ):
         raise ApiError("ExecutionNotRedrivable", 400, why)
+    await _children_stopped(call, stored.execution)
     at_ms = await call.backends.executions.redrive(stored, now_ms=now, client_token=token)
     if at_ms is None:
         again = await _existing(call, workflow_arn(given["executionArn"], "execution"))
@@ -307,6 +312,15 @@ async def _not_redrivable(call: Call, stored: Stored) -> str:
     if await call.backends.histories.length(stored.execution.arn) >= call.backends.settings.workflow_event_limit - 1:
         return "Execution history event limit exceeded"
     return ""
+
+
+async def _children_stopped(call: Call, execution: Execution) -> None:
+    """A map run that failed has asked its other children to stop: a redrive must not meet one that has not yet."""
+    deadline = Deadline.after(_STOPPING_S)
+    while await call.backends.executions.children_running(execution.arn):
+        if deadline.remaining_s <= 0:
+            raise ApiError("ExecutionNotRedrivable", 400, "Child executions of its map run are still being stopped")
+        await asyncio.sleep(_STOPPING_LOOK_S)
 
 
 def _listed(stored: Stored) -> dict[str, Any]:

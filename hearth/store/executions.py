@@ -222,6 +222,13 @@ class ExecutionTable:
         found = await self._call(self._state.redis.hgetall(keys.map_run(arn)))
         return _texts(found) if found else None
 
+    async def children_running(self, execution: str) -> int:
+        """Of all its map runs."""
+        pipeline = self._state.redis.pipeline(transaction=False)
+        for run, _ in await self.map_runs(execution):
+            pipeline.zcard(keys.executions(run, Status.RUNNING))
+        return sum(await self._call(pipeline.execute()))
+
     async def map_runs(self, execution: str) -> list[tuple[str, dict[str, str]]]:
         """(ARN, members), newest first."""
         arns = await self._call(self._state.redis.zrevrange(keys.map_runs(execution), 0, -1))

@@ -91,6 +91,39 @@ def test_children_that_failed_are_repeated_by_a_redrive_and_no_others(stack: Pla
     assert types.count("MapRunRedriven") == 1
 
 
+def test_redrive_waits_for_children_that_are_being_stopped(states: Any) -> None:
+    rule = {"Variable": "$", "NumericEquals": 0, "Next": "No"}
+    inner = {
+        "Which": {"Type": "Choice", "Choices": [rule], "Default": "Long"},
+        "No": {"Type": "Fail", "Error": "No"},
+        "Long": {"Type": "Wait", "Seconds": 86_400, "End": True},
+    }
+    processor = {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+        "StartAt": "Which",
+        "States": inner,
+    }
+    state = {"Type": "Map", "Label": "each", "ItemProcessor": processor, "End": True}
+    machine = states.create_state_machine(
+        name=f"m-{uuid.uuid4().hex[:12]}",
+        definition=json.dumps({"StartAt": "Each", "States": {"Each": state}}),
+        roleArn=ROLE,
+    )["stateMachineArn"]
+    arn = states.start_execution(stateMachineArn=machine, input=json.dumps([*range(1, 40), 0]))["executionArn"]
+    assert ended(states, arn)["status"] == "FAILED"
+    states.redrive_execution(executionArn=arn)
+    assert ended(states, arn)["status"] == "FAILED"
+    (run,) = states.list_map_runs(executionArn=arn)["mapRuns"]
+    until = time.monotonic() + 30
+    while children := states.list_executions(mapRunArn=run["mapRunArn"], statusFilter="RUNNING")["executions"]:
+        assert time.monotonic() < until, children
+        time.sleep(0.05)
+    children = states.list_executions(mapRunArn=run["mapRunArn"])["executions"]
+    assert len(children) == 40
+    assert {one.get("redriveCount") for one in children} == {1}
+    assert {one["status"] for one in children} == {"FAILED", "ABORTED"}
+
+
 def test_results_are_written_to_s3(stack: PlatformStack, states: Any) -> None:
     function = stack.deploy(None, PICKY)
     writer = {"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket": "results", "Prefix": "runs"}}
