@@ -52,6 +52,7 @@ def redrive(
     commit.add("HSET", run, "status", "RUNNING", "redriven", now_ms)
     commit.add("HDEL", run, "stopped")
     commit.add("HINCRBY", run, "redrives", 1)
+    commit.unfinished(effect.map_run_arn, False)
     own = child_snapshot(snapshot, effect.state, arn.label, effect.execution_type)
     return _order(commit, execution, own, effect, None)
 
@@ -138,7 +139,10 @@ def updated(commit: Commit, order: Order, signal: signals.MapRunUpdated) -> None
 
 
 def finish(commit: Commit, order: Order, status: str, now_ms: int) -> None:
-    commit.add("HSET", keys.map_run(order.more["map_run"]), "status", status, "stopped", now_ms)
+    run = order.more["map_run"]
+    commit.add("HSET", keys.map_run(run), "status", status, "stopped", now_ms)
+    if status != "SUCCEEDED":
+        commit.unfinished(run, True)  # until its children have been asked to stop
 
 
 def child_snapshot(parent: Snapshot, state: str, label: str, execution_type: str) -> Snapshot:

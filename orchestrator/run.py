@@ -78,7 +78,7 @@ class Run:
         self.orders: dict[int, Order] = {}
         #: timers that were handed on and are not decided upon
         self._fired: set[str] = set()
-        #: map runs that the decision being committed ends
+        #: map runs that the decision being committed ends; they stay if it is not known how the commit ended
         self._finished_runs: list[str] = []
         #: begun jobs of tasks that it gives up
         self._unwanted_jobs: list[Order] = []
@@ -147,7 +147,7 @@ class Run:
 
     def _forget(self) -> None:
         self._state, self._version = None, -1
-        self._finished_runs, self._unwanted_jobs = [], []
+        self._unwanted_jobs = []
 
     async def _load(self) -> bool:
         """False: the execution is deleted."""
@@ -298,7 +298,7 @@ class Run:
 
     def _carry_over(self, commit: Commit, decision: effects.Decision, now_ms: int) -> None:
         if decision.unfinished or self._cut:
-            commit.unfinished(decision.unfinished)
+            commit.unfinished(self.arn, decision.unfinished)
         self._cut = decision.unfinished
         for effect in decision.effects:
             match effect:

@@ -16,7 +16,7 @@ from hearth.model.history import HistoryEvent
 from hearth.platform_clock import PlatformClock
 from hearth.settings import Settings
 from hearth.store.executions import ExecutionTable
-from hearth.store.workflow_shards import Commit, Message, ShardStore
+from hearth.store.workflow_shards import UNFINISHED, Commit, Message, ShardStore
 from orchestrator.core import signals
 from orchestrator.definitions import Definitions
 from orchestrator.integrations.states import described
@@ -123,7 +123,11 @@ class Shard:
         while True:
             try:
                 self.timers.look()
-                arns = sorted({arn for arn, _ in await self.store.tasks(self.number)})
+                found = {arn for arn, _ in await self.store.tasks(self.number)}
+                map_runs = {arn for arn in found if ":mapRun:" in arn}
+                for arn in map_runs:
+                    self.begin(self.stop_children(arn), f"stop children of {arn}")
+                arns = sorted(found - map_runs)
                 for start in range(0, len(arns), RESUMED_AT_ONCE):
                     resuming = [self._of(arn).resume() for arn in arns[start : start + RESUMED_AT_ONCE]]
                     await asyncio.wait(resuming, timeout=RESUME_S)  # what takes longer does so beside the others
@@ -152,10 +156,18 @@ class Shard:
     # --- what its executions lead to ----------------------------------------------------------------------------
     async def stop_children(self, map_run: str) -> None:
         """Of a map run that has ended: what still runs has nobody to wait for it."""
-        try:
-            await self._tools.executions.stop_all(map_run)
-        except Unavailable as exc:
-            log.warning("children not stopped", extra={"action": "not_stopped", "map_run": map_run, "error": str(exc)})
+        while not self.ending:
+            try:
+                run = await self._tools.executions.map_run(map_run)
+                if run is not None and run["status"] != "RUNNING":  # it may have been redriven since
+                    await self._tools.executions.stop_all(map_run)
+                return await self.store.drop_task(self.number, map_run, UNFINISHED)
+            except Unavailable as exc:
+                log.warning(
+                    "children not stopped", extra={"action": "not_stopped", "map_run": map_run, "why": str(exc)}
+                )
+                await asyncio.sleep(_RETRY_S)
+        return None
 
     def committed(
         self, execution: Execution, snapshot: Snapshot, redrives: int, events: Sequence[HistoryEvent]

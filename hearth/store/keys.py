@@ -42,7 +42,7 @@ state
     hearth:workflows:fence:N            int     a shard's latest lease token
     hearth:workflows:inbox:N            stream  what reaches the shard's executions (execution, message)
     hearth:workflows:timers:N           zset    "ARN|timer" -> due, platform epoch ms
-    hearth:workflows:tasks:N            set     "ARN|task": tasks that were ordered and have not ended; "ARN|0": goes on
+    hearth:workflows:tasks:N            set     "ARN|task": tasks that have not ended; "ARN|0": what goes on by itself
     hearth:workflows:tokens:N           hash    "ARN|task" -> the token by which it may be ended from outside
     hearth:workflows:closed             zset    ARN -> closed, platform epoch ms (for retention)
     hearth:workflows:unarchived         zset    ARN -> closed: executions whose history has not been moved to a file

@@ -29,8 +29,8 @@ READ_COUNT = 200
 READ_BLOCK_MS = 1000
 #: prefix of the pieces of a stored state that are the shell's: tasks that have not ended
 TASK_PIECE = "task:"
-#: among a shard's tasks, stands for an execution that goes on by itself; ids of tasks begin at 1
-CUT = 0
+#: among a shard's tasks, stands for what goes on by itself; ids of tasks begin at 1
+UNFINISHED = 0
 
 
 class LeaseLost(HearthError):
@@ -119,9 +119,10 @@ class Commit:
         self.add("SREM", keys.workflow_tasks(self.shard), member)
         self.add("HDEL", keys.workflow_tokens(self.shard), member)
 
-    def unfinished(self, is_so: bool) -> None:
-        """Its decision was cut, or a cut one has come to its end: whoever takes the shard over goes on with it."""
-        self.add("SADD" if is_so else "SREM", keys.workflow_tasks(self.shard), f"{self.execution.arn}|{CUT}")
+    def unfinished(self, arn: str, is_so: bool) -> None:
+        """Whether whoever takes the shard over goes on with it: an execution whose decision was cut, or a map run
+        whose children are to be stopped."""
+        self.add("SADD" if is_so else "SREM", keys.workflow_tasks(self.shard), f"{arn}|{UNFINISHED}")
 
     def offer(self, activity: str, task: bytes) -> None:
         """A task for the activity's workers."""
@@ -221,12 +222,12 @@ class ShardStore:
         await self._pipeline.call("ZREM", keys.workflow_timers(shard), f"{execution}|{timer}")
 
     async def tasks(self, shard: int) -> list[tuple[str, int]]:
-        """(execution, task) of all that were ordered and have not ended; task CUT: it goes on by itself."""
+        """(execution, task) of all that were ordered and have not ended; task UNFINISHED: see Commit.unfinished."""
         found = await self._pipeline.call("SMEMBERS", keys.workflow_tasks(shard))
         return [(execution, int(task)) for execution, task in map(_pair, found)]
 
     async def drop_task(self, shard: int, execution: str, task: int) -> None:
-        """Of an execution that is deleted."""
+        """Of an execution that is deleted, or of what is unfinished no more."""
         await self._pipeline.call("SREM", keys.workflow_tasks(shard), f"{execution}|{task}")
 
     async def _call(self, command: Awaitable[Any]) -> Any:
