@@ -22,6 +22,8 @@ from pydantic_settings import (
 )
 
 PREFIX = "HEARTH_"
+#: of HEARTH_MQ_BROKERS: the platform's RabbitMQ
+OWN_BROKER = "own"
 
 
 class BadSettings(Exception):
@@ -57,6 +59,11 @@ class Settings(BaseSettings):
         None, description="endpoint of every AWS service that Hearth does not run; `aws`: AWS itself"
     )
     aws_endpoints: str | None = Field(None, description="the same by service: s3=http://...,sqs=aws")
+    mq_brokers: str | None = Field(
+        None,
+        description="where Amazon MQ brokers of event source mappings are: ARN=amqp://HOST:5672,...; ARN may be * for "
+        "all others; `own` instead of a URL: the platform's RabbitMQ, but never its own virtual host",
+    )
     front_door_url: str | None = Field(
         None,
         description="where the outside reaches the gateway: function URLs and APIs are host names below it "
@@ -226,6 +233,15 @@ class Settings(BaseSettings):
                 raise ValueError(f"{part.strip()!r} names neither a URL nor `aws`")
         return value
 
+    @field_validator("mq_brokers", mode="after")
+    @classmethod
+    def _brokers(cls, value: str | None) -> str | None:
+        for part in (value or "").split(","):
+            arn, _, url = part.strip().partition("=")
+            if part.strip() and not (arn and (url == OWN_BROKER or url.startswith(("amqp://", "amqps://")))):
+                raise ValueError(f"{arn!r} is given neither an amqp URL nor `{OWN_BROKER}`")
+        return value
+
     @field_validator("data", mode="after")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
@@ -283,6 +299,12 @@ class Settings(BaseSettings):
         """Service name -> endpoint, from HEARTH_AWS_ENDPOINTS."""
         pairs = (part.partition("=") for part in (self.aws_endpoints or "").split(",") if part.strip())
         return {name.strip(): url.strip() for name, _, url in pairs}
+
+    @property
+    def amqp_brokers(self) -> dict[str, str]:
+        """Broker's ARN, or `*` -> AMQP URL or OWN_BROKER, from HEARTH_MQ_BROKERS."""
+        pairs = (part.strip().partition("=") for part in (self.mq_brokers or "").split(",") if part.strip())
+        return {arn: url for arn, _, url in pairs}
 
     @property
     def function_listener(self) -> int:

@@ -1,6 +1,7 @@
 """Running a mapping's function: the version in force is looked up for every batch, and what happened comes as a result.
 
-Nothing is retried here. Reserved concurrency of 0 counts as throttled: the mapping waits until it is raised.
+Nothing is retried here. A chain of invocations that a queue has closed to a loop is stopped, as on AWS. Reserved
+concurrency of 0 counts as throttled: the mapping waits until it is raised.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from dataclasses import dataclass
 from hearth.clock import Deadline
 from hearth.errors import HearthError, InvocationTimedOut
 from hearth.invoker import Invoker, budget_s
+from hearth.lineage import MAX_PASSES, pass_through, stops
 from hearth.model.function import FunctionVersion
 from hearth.model.invocation import Invocation, InvocationResult, InvocationType, Outcome
 from hearth.settings import Settings
 from hearth.store.concurrency import concurrency_of
-from hearth.store.functions import FunctionTable
+from hearth.store.functions import Beside, FunctionTable
 
 NO_FUNCTION = "There is no such function or qualifier."
+RECURSION = "The chain of invocations came through the function too often; it was stopped."
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ class Runnable:
     version: FunctionVersion
     invoked_arn: str
     refusal: InvocationResult | None = None
+    stops_recursion: bool = True
 
 
 class MappingTarget:
@@ -60,12 +64,29 @@ class MappingTarget:
             refusal = InvocationResult(Outcome.UNAVAILABLE, detail="The function is not active.")
         elif concurrency_of(function).reserved == 0:
             refusal = InvocationResult(Outcome.THROTTLED, detail="ReservedFunctionConcurrentInvocationLimitExceeded")
-        return Runnable(record.version, arn, refusal)
+        return Runnable(record.version, arn, refusal, stops(function.beside_of(Beside.RECURSION)))
 
-    async def run(self, runnable: Runnable, payload: bytes, request_id: str) -> InvocationResult:
-        """Raises nothing but cancellation: what went wrong on the way is an outcome, too."""
+    async def run_now(self, payload: bytes, trace_id: str = "") -> InvocationResult:
+        """`find` and `run`; NO_FUNCTION is the detail of an UNAVAILABLE result. Raises nothing but cancellation."""
+        try:
+            runnable = await self.find()
+        except HearthError as exc:
+            return InvocationResult(Outcome.UNAVAILABLE, detail=exc.message)
+        if runnable is None:
+            return InvocationResult(Outcome.UNAVAILABLE, detail=NO_FUNCTION)
+        return await self.run(runnable, payload, new_request_id(), trace_id)
+
+    async def run(self, runnable: Runnable, payload: bytes, request_id: str, trace_id: str = "") -> InvocationResult:
+        """Raises nothing but cancellation: what went wrong on the way is an outcome, too.
+
+        trace_id: X-Ray header that the records brought; empty: none.
+        """
         if runnable.refusal is not None:
             return runnable.refusal
+        if trace_id:
+            trace_id, passes = pass_through(trace_id, runnable.version.arn)
+            if runnable.stops_recursion and passes > MAX_PASSES:
+                return InvocationResult(Outcome.FUNCTION_ERROR, detail=RECURSION)
         deadline = Deadline.after(budget_s(self._settings, runnable.version))
         invocation = Invocation(
             request_id=request_id,
@@ -75,6 +96,7 @@ class MappingTarget:
             payload=payload,
             gives_up_at_ms=deadline.epoch_ms(),
             invocation_type=InvocationType.REQUEST_RESPONSE,
+            trace_id=trace_id,
         )
         try:
             return await self._invoker.invoke(invocation, deadline=deadline)

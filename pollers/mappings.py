@@ -232,7 +232,7 @@ class MappingPoller:
         failures = self._failures[unit] = self._failures.get(unit, 0) + 1
         with contextlib.suppress(HearthError):
             await self._table.note_result(mapping, f"PROBLEM: {str(exc) or 'no answer from the source'}")
-        return min(2.0 ** (failures - 1), _LONGEST_BACKOFF_S)
+        return min(2.0 ** min(failures - 1, 16), _LONGEST_BACKOFF_S)
 
     def _stop(self, tasks: asyncio.TaskGroup, unit: UnitId) -> None:
         one = self._running[unit]

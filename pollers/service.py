@@ -30,6 +30,8 @@ from pollers.event_dispatcher import EventDispatcher
 from pollers.mappings import MappingPoller
 from pollers.partition import Partition
 from pollers.provisioning import Provisioner
+from pollers.queues.rabbitmq_runner import RabbitMQRunner
+from pollers.queues.sqs_runner import SqsRunner
 from pollers.runners import Runner
 from pollers.streams.runner import StreamRunner
 from pollers.trimming import Trimmer
@@ -86,7 +88,12 @@ class Poller:
 
     def _runners(self, invoker: Invoker) -> list[Runner]:
         """For every kind of source that mappings may have."""
-        return [StreamRunner(self._settings, self._stores, self._aws, invoker, self._publisher)]
+        settings, stores, aws = self._settings, self._stores, self._aws
+        return [
+            StreamRunner(settings, stores, aws, invoker, self._publisher),
+            SqsRunner(settings, stores, aws, invoker),
+            RabbitMQRunner(settings, stores, aws, invoker),
+        ]
 
     async def _rebalance(self, tasks: asyncio.TaskGroup) -> None:
         """Raises Unavailable when a store does not answer; what is held stays held."""

@@ -13,16 +13,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support import places
 from tests.support.companion import CompanionServer
 from tests.support.servers import PrivateServers
 from tests.support.stack import PlatformStack
 
+#: an Amazon MQ broker that `stack` knows by its address; every other ARN means the platform's own
+NAMED_BROKER = "arn:aws:mq:us-east-1:000000000000:broker:named:b-1"
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """pytest's temporary folders too stay in the clone; no HEARTH_* of the caller reaches a test."""
     places.SCRATCH.mkdir(exist_ok=True)
+    # on a busy machine an example takes as long as it takes
+    settings.register_profile("patient", deadline=None)
+    settings.load_profile("patient")
     if config.option.basetemp is None:  # one per session: several may run at once
         folder = tempfile.mkdtemp(prefix="tmp-", dir=places.SCRATCH)
         config.option.basetemp = folder
@@ -61,7 +68,9 @@ def servers(data_dir: Path) -> Iterator[PrivateServers]:
 @pytest.fixture(scope="session")
 def stack(servers: PrivateServers, data_dir: Path) -> Iterator[PlatformStack]:
     """The whole platform on free ports, on top of `servers`; every process is real. Failed events run again soon."""
-    with PlatformStack(data_dir, servers, event_retry_base_seconds=0.5, stem_cells=1) as running:
+    here = servers.broker_url.rpartition("@")[2].partition("/")[0]
+    brokers = f"{NAMED_BROKER}=amqp://{here},*=own"
+    with PlatformStack(data_dir, servers, event_retry_base_seconds=0.5, stem_cells=1, mq_brokers=brokers) as running:
         yield running
 
 

@@ -146,12 +146,15 @@ class Channel:
         no_ack: bool = False,
         exclusive: bool = False,
         arguments: dict[str, Any] | None = None,
+        tag: str = "",
         on_cancel: Callable[[], None] | None = None,
     ) -> str:
-        """Start a consumer; returns its tag. `on_cancel`: the broker ended it (queue deleted, its node died)."""
+        """Start a consumer; returns its tag, which is made up if none is given.
+
+        on_cancel: the broker ended it (queue deleted, its node died).
+        """
         if on_cancel is not None:
             self.raw.add_on_cancel_callback(lambda _frame: on_cancel())
-        tag: str = ""
 
         def start(callback: Callable[[Any], None]) -> None:
             nonlocal tag
@@ -160,6 +163,7 @@ class Channel:
                 on_delivery,
                 auto_ack=no_ack,
                 exclusive=exclusive,
+                consumer_tag=tag or None,
                 arguments=arguments,
                 callback=callback,
             )

@@ -196,21 +196,26 @@ class Client:
         return self._call(lambda: {**pages.build_full_result(), "ResponseMetadata": {"HTTPHeaders": {}}})
 
     def _call(self, operation: Any, **parameters: Any) -> Any:
-        try:
-            answer = operation(**parameters)
-        except ClientError as exc:
-            error = exc.response.get("Error", {})
-            code = error.get("Code", "")
-            raise ApiFailed(f"{code}: {error.get('Message', '')}", code) from exc
-        except EndpointConnectionError as exc:
-            raise ApiFailed(f"Nobody answers at {self._access.endpoint}. Start the platform: hearth up") from exc
-        except NoCredentialsError as exc:
-            raise ApiFailed("No access key. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.") from exc
-        except BotoCoreError as exc:
-            raise ApiFailed(str(exc)) from exc
+        answer = answer_of(self._access, operation, **parameters)
         if notice := answer["ResponseMetadata"]["HTTPHeaders"].get("x-hearth-warning"):
             self.notices.append(notice)
         return answer
+
+
+def answer_of(found: Access, operation: Any, **parameters: Any) -> Any:
+    """What a method of a botocore client answers. Raises ApiFailed, worded for people."""
+    try:
+        return operation(**parameters)
+    except ClientError as exc:
+        error = exc.response.get("Error", {})
+        code = error.get("Code", "")
+        raise ApiFailed(f"{code}: {error.get('Message', '')}", code) from exc
+    except EndpointConnectionError as exc:
+        raise ApiFailed(f"Nobody answers at {found.endpoint}. Start the platform: hearth up") from exc
+    except NoCredentialsError as exc:
+        raise ApiFailed("No access key. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.") from exc
+    except BotoCoreError as exc:
+        raise ApiFailed(str(exc)) from exc
 
 
 def _plain(answer: dict[str, Any]) -> dict[str, Any]:

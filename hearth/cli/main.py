@@ -24,6 +24,7 @@ from hearth.cli import (
     routes,
     runtimes,
     serve,
+    streams,
     worker,
     workflows,
 )
@@ -65,6 +66,7 @@ app.command("list", rich_help_panel="Functions")(function.list_functions)
 app.add_typer(layers.app, name="layers", rich_help_panel="Functions")
 app.add_typer(mappings.app, name="mappings", rich_help_panel="Functions")
 app.add_typer(workflows.app, name="workflows", rich_help_panel="Workflows")
+app.add_typer(streams.app, name="streams", rich_help_panel="Functions")
 app.add_typer(clock.app, name="clock", rich_help_panel="Workflows")
 app.add_typer(routes.app, name="routes", rich_help_panel="Functions")
 app.add_typer(runtimes.app, name="runtimes", rich_help_panel="The platform")

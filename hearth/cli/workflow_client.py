@@ -8,9 +8,8 @@ from typing import Any
 
 import botocore.session
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
-from hearth.cli.client import ApiFailed
+from hearth.cli.client import answer_of
 from hearth.cli.endpoint import Access
 
 ROLE = "arn:aws:iam::000000000000:role/hearth"
@@ -100,14 +99,5 @@ class WorkflowClient:
             token = {"nextToken": page["nextToken"]}
 
     def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        try:
-            answer: dict[str, Any] = getattr(self._states, operation)(**parameters)
-        except ClientError as exc:
-            error = exc.response.get("Error", {})
-            code = error.get("Code", "")
-            raise ApiFailed(f"{code}: {error.get('Message', '')}", code) from exc
-        except EndpointConnectionError as exc:
-            raise ApiFailed(f"Nobody answers at {self._access.endpoint}. Start the platform: hearth up") from exc
-        except BotoCoreError as exc:
-            raise ApiFailed(str(exc)) from exc
+        answer: dict[str, Any] = answer_of(self._access, getattr(self._states, operation), **parameters)
         return answer

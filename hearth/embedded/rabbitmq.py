@@ -23,6 +23,8 @@ from hearth.embedded.process import OnLine, Process, StartFailed, until_ready
 from hearth.embedded.stackfile import StackFile
 
 USER = VHOST = "hearth"
+#: for queues that mappings read where HEARTH_MQ_BROKERS says `own`; nothing of the platform's lives there
+USERS_VHOST = "/"
 #: RabbitMQ closes the channel of a consumer that holds a delivery longer; above the longest function timeout (900 s)
 CONSUMER_TIMEOUT_MS = 3_600_000
 _START_S = 90.0
@@ -193,9 +195,12 @@ class RabbitMQ:
         password = self._stack.password("broker")
         # Read at every start: the user's password is right even if stack.json was lost and made anew.
         definitions = {
-            "vhosts": [{"name": VHOST}],
+            "vhosts": [{"name": VHOST}, {"name": USERS_VHOST}],
             "users": [{"name": USER, "password": password, "tags": "administrator"}],
-            "permissions": [{"user": USER, "vhost": VHOST, "configure": ".*", "write": ".*", "read": ".*"}],
+            "permissions": [
+                {"user": USER, "vhost": vhost, "configure": ".*", "write": ".*", "read": ".*"}
+                for vhost in (VHOST, USERS_VHOST)
+            ],
         }
         files = {
             "definitions.json": json.dumps(definitions),

@@ -1,0 +1,1 @@
+"""Queues as event sources: SQS at any endpoint, and RabbitMQ as Amazon MQ's."""
