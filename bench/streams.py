@@ -42,6 +42,8 @@ BATCH = 500
 RECORD_BYTES = 100
 PUTTERS = 4
 IDLE_MAPPINGS = 10
+#: between two records whose way is timed: each finds the function idle
+PUT_PAUSE_S = 0.05
 #: until something that must come has come
 PATIENCE_S = 120.0
 
@@ -132,7 +134,7 @@ def _records(stream: str, first: int) -> bytes:
     return orjson.dumps({"StreamName": stream, "Records": records})
 
 
-async def in_and_out(streams: Streams, count: int) -> list[str]:
+async def in_and_out(streams: Streams, roots: dict[str, int], count: int) -> list[str]:
     await streams.make("bench-full")
     mapping = await streams.map("bench-full", BatchSize=BATCH)
     # so that a sandbox is warm
@@ -145,9 +147,10 @@ async def in_and_out(streams: Streams, count: int) -> list[str]:
     if load.errors:
         raise RuntimeError(str(load.errors))
     put_s = len(load.latencies_ns) * BATCH / load.seconds
-    enabled_ns = time.monotonic_ns()
+    before, enabled_ns = cpu_seconds(roots), time.monotonic_ns()
     await streams.enable(mapping, on=True)
     runs = await streams.got(enabled_ns, count)
+    spent = spent_between(before, cpu_seconds(roots))
     await streams.enable(mapping, on=False)
     first_ns, last_ns = runs[0][2], runs[-1][2]
     got_s = sum(run[0] for run in runs[:-1]) / (last_ns - first_ns) * 1e9
@@ -155,6 +158,7 @@ async def in_and_out(streams: Streams, count: int) -> list[str]:
     return [
         f"into one shard: {put_s:,.0f} records/s (PutRecords of {BATCH}, {PUTTERS} connections)",
         f"out of one shard: {got_s:,.0f} records/s in {len(runs)} batches (median {usual:.0f} records)",
+        "CPU per record, us: " + ", ".join(f"{kind} {used / count * 1e6:.1f}" for kind, used in sorted(spent.items())),
         f"a lag of {count:,} records: gone {(last_ns - enabled_ns) / 1e9:.1f} s after the mapping was enabled again",
     ]
 
@@ -169,7 +173,7 @@ async def latency(streams: Streams, platform: Platform, count: int) -> list[str]
         await run_load(platform.host, platform.port, requests, concurrency=1, seconds=0.5)
         warm.append(await run_load(platform.host, platform.port, requests, concurrency=1, seconds=2.0))
         began_ns = time.monotonic_ns()
-        sent = await streams.put_each("bench-quick", count // 4, 0.02)
+        sent = await streams.put_each("bench-quick", count // 4, PUT_PAUSE_S)
         starts = {number: at for _, number, at in await streams.got(began_ns, count // 4)}
         delays_ms += [(starts[number] - at) / 1e6 for number, at in enumerate(sent) if number in starts]
     p50, p99 = _at(delays_ms, 50), _at(delays_ms, 99)
@@ -214,10 +218,11 @@ async def run(options: argparse.Namespace) -> int:
         await platform.deploy(READER, ROOT / "bench" / "stream_function" / "app.py", family)
         await platform.deploy(PUSHED, ROOT / "bench" / "function" / "app.py", family)
         streams, lines = Streams(platform), []
+        roots = {**platform.roots(), **servers.pids}
         for part in (
-            lambda: in_and_out(streams, options.records),
+            lambda: in_and_out(streams, roots, options.records),
             lambda: latency(streams, platform, options.puts),
-            lambda: idle(streams, {**platform.roots(), **servers.pids}, options.idle),
+            lambda: idle(streams, roots, options.idle),
         ):
             lines += (found := await part())
             for line in found:

@@ -49,6 +49,18 @@ class ChangeLogs:
         found = await self._call(self._state.redis.xrange(change_log(stream), str(start), "+", count))
         return [Change.read(EntryId.parse(entry.decode()), fields, stream.view) for entry, fields in found]
 
+    async def read_or_wait(self, stream: ChangeStream, start: EntryId, count: int, most_s: float) -> list[Change]:
+        """`read`; when there is nothing yet, what comes first within so many seconds (two at the most)."""
+        before = EntryId(start.ms, start.number - 1) if start.number else EntryId(max(0, start.ms - 1), 2**63 - 1)
+        block_ms = max(1, round(min(most_s, _WAIT_S) * 1000))
+        streams: Any = {change_log(stream): str(before)}
+        found = await self._call(self._state.waiting.xread(streams, count=count, block=block_ms))
+        return [
+            Change.read(EntryId.parse(entry.decode()), fields, stream.view)
+            for _, entries in found or ()
+            for entry, fields in entries
+        ]
+
     async def last(self, stream: ChangeStream) -> EntryId:
         """Of the newest change that there ever was; FIRST if there was none."""
         try:
@@ -58,13 +70,6 @@ class ChangeLogs:
         except RedisError as exc:
             raise Unavailable(f"{self._state.name} did not answer: {exc}") from exc
         return EntryId.parse(info["last-generated-id"].decode())
-
-    async def wait(self, stream: ChangeStream, start: EntryId, most_s: float) -> bool:
-        """Until the log has an entry from `start` on; False: none came in so many seconds (two at the most)."""
-        before = EntryId(start.ms, start.number - 1) if start.number else EntryId(max(0, start.ms - 1), 2**63 - 1)
-        block_ms = max(1, round(min(most_s, _WAIT_S) * 1000))
-        streams: Any = {change_log(stream): str(before)}
-        return bool(await self._call(self._state.waiting.xread(streams, count=1, block=block_ms)))
 
     async def trim(self, stream: ChangeStream, now_ms: int) -> None:
         """Give back the room of what has expired; it is not served any more in any case."""

@@ -119,7 +119,16 @@ class StreamTable:
     async def read(self, stream: Stream, shard: Shard, start: EntryId, count: int) -> list[Record]:
         """Up to `count` records from `start` on."""
         found = await self._call(self._state.redis.xrange(shard_log(stream, shard), str(start), "+", count))
-        return [Record(EntryId.parse(entry.decode()), one[b"k"].decode(), one[b"d"]) for entry, one in found]
+        return [_record(entry, one) for entry, one in found]
+
+    async def read_or_wait(
+        self, stream: Stream, shard: Shard, start: EntryId, count: int, most_s: float
+    ) -> list[Record]:
+        """`read`; when there is nothing yet, what comes first within so many seconds (two at the most)."""
+        block_ms = max(1, round(min(most_s, _WAIT_S) * 1000))
+        streams: Any = {shard_log(stream, shard): str(_before(start))}
+        found = await self._call(self._state.waiting.xread(streams, count=count, block=block_ms))
+        return [_record(entry, one) for _, entries in found or () for entry, one in entries]
 
     async def last(self, stream: Stream, shard: Shard) -> EntryId:
         """Of the newest record that there ever was; FIRST if there was none."""
@@ -133,9 +142,8 @@ class StreamTable:
 
     async def wait(self, stream: Stream, shard: Shard, start: EntryId, most_s: float) -> bool:
         """Until the log has an entry from `start` on; False: none came in so many seconds (two at the most)."""
-        before = EntryId(start.ms, start.number - 1) if start.number else EntryId(max(0, start.ms - 1), 2**63 - 1)
         block_ms = max(1, round(min(most_s, _WAIT_S) * 1000))
-        streams: Any = {shard_log(stream, shard): str(before)}
+        streams: Any = {shard_log(stream, shard): str(_before(start))}
         return bool(await self._call(self._state.waiting.xread(streams, count=1, block=block_ms)))
 
     async def now_ms(self) -> int:
@@ -162,6 +170,15 @@ class StreamTable:
             return await command
         except RedisError as exc:
             raise Unavailable(f"{self._state.name} did not answer: {exc}") from exc
+
+
+def _record(entry: bytes, fields: dict[bytes, bytes]) -> Record:
+    return Record(EntryId.parse(entry.decode()), fields[b"k"].decode(), fields[b"d"])
+
+
+def _before(entry: EntryId) -> EntryId:
+    """What XREAD is to read after."""
+    return EntryId(entry.ms, entry.number - 1) if entry.number else EntryId(max(0, entry.ms - 1), 2**63 - 1)
 
 
 def shard_log(stream: Stream, shard: Shard) -> str:

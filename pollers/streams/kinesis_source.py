@@ -43,8 +43,8 @@ class KinesisSource:
         self._region_json, self._arn_json = orjson.dumps(region), orjson.dumps(arn)
         self._stream: Stream | None = None
         self._read_s = 0.0
-        #: of records, as it was seen last
-        self._usual_bytes = 1024
+        #: of the largest record of the last read: a read asks for as many as are unlikely to be too much at once
+        self._record_bytes = 65_536
 
     async def shards(self) -> list[SourceShard]:
         stream = await self._fresh()
@@ -59,16 +59,20 @@ class KinesisSource:
             return str(_order(last) + 1)
         return "0"
 
-    async def read(self, shard_id: str, position: str, count: int) -> Page:
+    async def read(self, shard_id: str, position: str, count: int, most_s: float = 0.0) -> Page:
         stream = await self._known()
         shard = self._shard(stream, shard_id)
         start = int(position)
         horizon = _order(EntryId(max(0, stream.horizon_ms(now_ms())), 0))
-        asked = max(1, min(count, MOST_RECORDS, READ_BYTES // self._usual_bytes))
-        found = await self._table.read(stream, shard, _entry(max(start, horizon)), asked)
+        asked = max(1, min(count, MOST_RECORDS, READ_BYTES // self._record_bytes))
+        entry = _entry(max(start, horizon))
+        if most_s > 0:
+            found = await self._table.read_or_wait(stream, shard, entry, asked, most_s)
+        else:
+            found = await self._table.read(stream, shard, entry, asked)
         if not found:
             return await self._at_tip(shard, position)
-        self._usual_bytes = max(64, sum(len(one.data) for one in found) // len(found))
+        self._record_bytes = max(64, *(len(one.data) for one in found))
         records = [self._record(shard, one) for one in found]
         return Page(records, str(records[-1].order + 1))
 
@@ -81,10 +85,6 @@ class KinesisSource:
                 rest = await self._table.read(stream, shard, _entry(int(position)), 1)
                 return Page((), position, at_end=not rest, at_tip=not rest)
         return Page((), position, at_tip=True)
-
-    async def wait(self, shard_id: str, position: str, most_s: float) -> None:
-        stream = await self._known()
-        await self._table.wait(stream, self._shard(stream, shard_id), _entry(int(position)), most_s)
 
     async def clock_ms(self) -> int:
         return await self._table.now_ms()

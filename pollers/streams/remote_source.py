@@ -56,7 +56,13 @@ class RemoteSource:
         #: shard -> (position, iterator, when it was given out)
         self._iterators: dict[str, tuple[str, str, float]] = {}
 
-    async def read(self, shard_id: str, position: str, count: int) -> Page:
+    async def read(self, shard_id: str, position: str, count: int, most_s: float = 0.0) -> Page:
+        page = await self._read(shard_id, position, count)
+        if not page.records and not page.at_end:
+            await asyncio.sleep(min(most_s, self.pace_s))
+        return page
+
+    async def _read(self, shard_id: str, position: str, count: int) -> Page:
         iterator = await self._iterator(shard_id, position)
         if not iterator:
             return Page((), position, at_end=True, at_tip=True)
@@ -78,9 +84,6 @@ class RemoteSource:
         self._iterators[shard_id] = (following, answer.get("NextShardIterator") or "", time.monotonic())
         at_tip = not found and not answer.get("MillisBehindLatest")
         return Page(records, following, at_end=not found and not answer.get("NextShardIterator"), at_tip=at_tip)
-
-    async def wait(self, shard_id: str, position: str, most_s: float) -> None:
-        await asyncio.sleep(min(most_s, self.pace_s))
 
     async def clock_ms(self) -> int:
         return now_ms() - _SKEW_MS

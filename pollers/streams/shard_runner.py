@@ -26,7 +26,7 @@ from pollers.streams.event import event_of
 from pollers.streams.lane import Lane, LaneOptions, Ran
 from pollers.streams.outcome import Work
 from pollers.streams.reports import Reports
-from pollers.streams.source import AT_TIMESTAMP, MOST_RECORDS, SourceGone, SourceRecord, StreamSource
+from pollers.streams.source import AT_TIMESTAMP, MOST_RECORDS, Page, SourceGone, SourceRecord, StreamSource
 from pollers.streams.telling import Telling
 from pollers.streams.windows import OpenWindow, window_members
 
@@ -192,26 +192,32 @@ class ShardRun:
                 await asyncio.sleep(PAUSE_S)
 
     async def _read_on(self) -> None:
-        """Read once and share out what was found; wait if there was nothing."""
+        """Read, wait if there is nothing, and share out what was found."""
         await self._has_room()
-        tumbling_s = self._options.lane.tumbling_s
-        clock_ms = await self._source.clock_ms() if tumbling_s else 0
-        page = await self._source.read(self._shard_id, self._following, MOST_RECORDS)
+        most_s = WAIT_S
+        if tumbling_s := self._options.lane.tumbling_s:
+            # Whether a window is over is known when, at a time after its end, nothing was there to be read.
+            clock_ms = await self._source.clock_ms()
+            page = await self._source.read(self._shard_id, self._following, MOST_RECORDS)
+            if await self._took(page):
+                return
+            if page.at_tip:
+                self.caught_up_ms = clock_ms
+                self._wake()
+            most_s = min(WAIT_S, tumbling_s - clock_ms / 1000 % tumbling_s + 0.01)
+        await self._took(await self._source.read(self._shard_id, self._following, MOST_RECORDS, most_s))
+
+    async def _took(self, page: Page) -> bool:
+        """Whether anything was in it, or is not going to be."""
         self._share_out(page.records)
         self._following = page.following
-        if page.records:
-            if self._oldest is None:  # nobody wanted any of them; after a crash they are passed over again
-                await self._commit_lazily()
-            return
         if self._oldest is None:
-            await self.commit()
-        if page.at_tip:
-            self.caught_up_ms = clock_ms
-        self.ended = page.at_end
-        self._wake()
-        if not self.ended:
-            to_window_s = tumbling_s - clock_ms / 1000 % tumbling_s + 0.01 if tumbling_s else WAIT_S
-            await self._source.wait(self._shard_id, self._following, min(WAIT_S, to_window_s))
+            # Nobody wanted any of them, or all are through. After a crash they are passed over again.
+            await self._commit_lazily(now=not page.records)
+        if page.at_end:
+            self.ended = True
+            self._wake()
+        return bool(page.records) or page.at_end
 
     def _share_out(self, records: Sequence[SourceRecord]) -> None:
         lanes, matches, at_s = self._lanes, self._options.matches, time.monotonic()
@@ -268,8 +274,8 @@ class ShardRun:
             fields |= {f"lane:{number}": lane.to_json() for number, lane in enumerate(self._lanes)}
         return fields
 
-    async def _commit_lazily(self) -> None:
-        if time.monotonic() - self._committed_s >= LAZY_S:
+    async def _commit_lazily(self, *, now: bool) -> None:
+        if now or time.monotonic() - self._committed_s >= LAZY_S:
             await self.commit()
 
     async def _write(self, fields: dict[str, str | bytes]) -> None:

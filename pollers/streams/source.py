@@ -15,7 +15,7 @@ from hearth.errors import HearthError
 TRIM_HORIZON, LATEST, AT_TIMESTAMP = "TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"
 #: of what one read asks for
 READ_BYTES = 6 * 2**20
-MOST_RECORDS = 1000
+MOST_RECORDS = 500
 
 
 class SourceGone(HearthError):
@@ -69,12 +69,9 @@ class StreamSource(Protocol):
         """The position that TRIM_HORIZON, LATEST (as of now) or AT_TIMESTAMP (epoch ms) means in the shard."""
         ...
 
-    async def read(self, shard_id: str, position: str, count: int) -> Page:
-        """Up to `count` records from the position on; what has expired is passed over."""
-        ...
-
-    async def wait(self, shard_id: str, position: str, most_s: float) -> None:
-        """Until there may be something to read from the position on; at most so long (less, if the source says so)."""
+    async def read(self, shard_id: str, position: str, count: int, most_s: float = 0.0) -> Page:
+        """Up to `count` records from the position on; what has expired is passed over. When there is nothing: what
+        comes first within about so many seconds."""
         ...
 
     async def clock_ms(self) -> int:

@@ -45,10 +45,14 @@ class TableSource:
             return _position((await self._logs.last(await self._fresh())).following())
         return "0"
 
-    async def read(self, shard_id: str, position: str, count: int) -> Page:
+    async def read(self, shard_id: str, position: str, count: int, most_s: float = 0.0) -> Page:
         stream = await self._known()
         start = max(entry_of(position), EntryId(horizon_ms(now_ms()), 0))
-        found = await self._logs.read(stream, start, min(count, MOST_RECORDS, _READ_RECORDS))
+        asked = min(count, MOST_RECORDS, _READ_RECORDS)
+        if most_s > 0:
+            found = await self._logs.read_or_wait(stream, start, asked, most_s)
+        else:
+            found = await self._logs.read(stream, start, asked)
         if not found:
             return await self._at_tip(position)
         records = [self._record(stream, change) for change in found]
@@ -62,9 +66,6 @@ class TableSource:
                 rest = await self._logs.read(stream, entry_of(position), 1)
                 return Page((), position, at_end=not rest, at_tip=not rest)
         return Page((), position, at_tip=True)
-
-    async def wait(self, shard_id: str, position: str, most_s: float) -> None:
-        await self._logs.wait(await self._known(), entry_of(position), most_s)
 
     async def clock_ms(self) -> int:
         return now_ms() - _SKEW_MS
