@@ -1,7 +1,7 @@
 """What becomes of a batch after a run, or of records that have grown too old: done, again, halved, or given up. Pure.
 
 Only runs that failed count as attempts; what the platform could not carry out (throttled, no worker, lost) does not.
-A part that is left after progress has been made counts as having failed once; a half begins anew.
+What is left after progress has been made is a batch of its own with a count of its own, and so is a half.
 Source: Lambda Developer Guide, Kinesis and DynamoDB error handling; ages and counts as recorded from AWS.
 """
 
@@ -28,7 +28,7 @@ class FailurePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A batch, or what is left of one. failures: runs that count; runs: all in which these records were given."""
+    """A batch, or what is left of one. failures: runs that count; runs: all of it."""
 
     records: Sequence[SourceRecord]
     failures: int = 0
@@ -54,17 +54,15 @@ def succeeded(work: Work) -> Step:
 
 def failed(work: Work, policy: FailurePolicy, first_failed: int = 0) -> Step:
     """After a run that failed. first_failed: index of the lowest record that did; those before it are through."""
-    rest = work.records[first_failed:]
-    runs = work.runs + 1
-    if first_failed and policy.bisect:  # split there
-        return Step(done=first_failed, again=(Work(rest, 0, runs),))
-    if policy.bisect and len(rest) > 1:
-        middle = len(rest) // 2
-        return Step(again=(Work(rest[:middle], 0, runs), Work(rest[middle:], 0, runs)))
-    left = Work(rest, 1 if first_failed else work.failures + 1, runs)
+    if first_failed:
+        return Step(done=first_failed, again=(Work(work.records[first_failed:]),), backs_off=not policy.bisect)
+    if policy.bisect and len(work.records) > 1:
+        middle = len(work.records) // 2
+        return Step(again=(Work(work.records[:middle]), Work(work.records[middle:])))
+    left = Work(work.records, work.failures + 1, work.runs + 1)
     if policy.max_retries != WITHOUT_END and left.failures > policy.max_retries:
-        return Step(done=first_failed, given_up=left, condition=RETRIES_EXHAUSTED)
-    return Step(done=first_failed, again=(left,), backs_off=True)
+        return Step(given_up=left, condition=RETRIES_EXHAUSTED)
+    return Step(again=(left,), backs_off=True)
 
 
 def too_old(work: Work, policy: FailurePolicy, now_ms: int) -> Step | None:

@@ -47,14 +47,14 @@ def test_without_a_limit_it_is_tried_again_and_again() -> None:
         assert (work.failures, work.runs) == (number, number)
 
 
-def test_what_was_reported_as_done_is_through_and_the_rest_has_failed_once() -> None:
+def test_what_was_reported_as_done_is_through_and_the_rest_is_a_batch_of_its_own() -> None:
     step = failed(Work(RECORDS, failures=2, runs=2), FailurePolicy(max_retries=2), first_failed=2)
-    assert step == Step(done=2, again=(Work(RECORDS[2:], 1, 3),), backs_off=True)
+    assert step == Step(done=2, again=(Work(RECORDS[2:]),), backs_off=True)
 
 
 def test_a_bisecting_mapping_splits_at_the_reported_record() -> None:
     step = failed(Work(RECORDS), FailurePolicy(max_retries=0, bisect=True), first_failed=3)
-    assert step == Step(done=3, again=(Work(RECORDS[3:], 0, 1),))
+    assert step == Step(done=3, again=(Work(RECORDS[3:]),))
 
 
 def test_only_the_records_that_have_expired_are_given_up() -> None:
