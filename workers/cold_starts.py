@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: how long a start waits for coordination to know its workers again
+#: how long a start waits before it asks for a slot again
 UNSETTLED_PAUSE_S = 0.1
+#: how long the idle sandboxes of the version before this one may take to give their slots up. They are retired when
+#: the function's change is heard, which may be after the first request for the new version
+SUPERSEDING_S = 1.0
 #: the Shutdown phase takes 2 s at most
 EVICTION_S = 5.0
 #: AWS's Reason of a throttled request
@@ -108,7 +112,8 @@ class ColdStarts:
             if slot.verdict is Verdict.GRANTED:
                 pool.granted += 1
                 return Member(sandbox)
-            if slot.verdict is Verdict.UNSETTLED:
+            superseding = time.monotonic() - pool.born_s < SUPERSEDING_S
+            if slot.verdict is Verdict.UNSETTLED or (slot.verdict is Verdict.FUNCTION and superseding):
                 await asyncio.sleep(UNSETTLED_PAUSE_S)
             elif delivery in pool.waiting:
                 await self._without_slot(pool, delivery, slot)

@@ -79,9 +79,16 @@ class Serving:
             await asyncio.shield(self._remove(pool, member, attaching))
 
     async def end(self, member: Member) -> None:
-        """The Shutdown phase of one that serves no more, or never did."""
+        """The Shutdown phase of one that serves no more, or never did.
+
+        What is limited is how many run; one that could serve on runs nothing, and its extensions may take their time.
+        """
+        idle = member.sandbox.reusable
+        if idle:
+            await self._slots.release(member.sandbox)
         await member.sandbox.shutdown("spindown")
-        await self._slots.release(member.sandbox)
+        if not idle:
+            await self._slots.release(member.sandbox)
         if not member.gone.done():
             member.gone.set_result(None)
 

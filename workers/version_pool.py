@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator
 
@@ -15,6 +16,7 @@ class VersionPool:
 
     def __init__(self, version: FunctionVersion) -> None:
         self.version = version
+        self.born_s = time.monotonic()
         self.epoch = 0
         self.members: list[Member] = []
         self.waiting: deque[Delivery] = deque()
