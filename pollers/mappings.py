@@ -202,6 +202,7 @@ class MappingPoller:
 
     async def _keep(self, unit: UnitId, mapping: EventSourceMapping, lease: Lease) -> None:
         """Run it, then give its lease back."""
+        began_s = time.monotonic()
         try:
             await self._runners[mapping.kind].run(Unit(mapping, unit[1]), lease)
             self._failures.pop(unit, None)
@@ -211,6 +212,8 @@ class MappingPoller:
         except asyncio.CancelledError:
             pass  # the lease was lost, or patience was over: it ends like any other
         except Exception as exc:  # one unit must not end the others
+            if time.monotonic() - began_s > _LONGEST_BACKOFF_S:  # it did run well
+                self._failures.pop(unit, None)
             self._not_before_s[unit] = time.monotonic() + await self._failed(unit, mapping, exc)
         finally:
             try:
