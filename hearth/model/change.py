@@ -153,7 +153,8 @@ class Change:
             "eventSource": "aws:dynamodb",
             "awsRegion": stream.region,
             "dynamodb": {
-                "ApproximateCreationDateTime": self.entry.ms // 1000,
+                # whole seconds, written with a point: recorded from AWS
+                "ApproximateCreationDateTime": float(self.entry.ms // 1000),
                 **self._images,
                 "SequenceNumber": self.sequence_number,
                 "SizeBytes": self.size_bytes,

@@ -508,6 +508,7 @@ def test_function_follows_a_table(stack: PlatformStack, dynamodb: Any, streams: 
     first, second = told
     assert (first["eventName"], first["eventSourceARN"]) == ("MODIFY", arn)
     assert first["dynamodb"]["NewImage"] == {"pk": {"S": "k"}, "n": {"N": "1"}, "blob": {"B": "/w=="}}
+    assert isinstance(first["dynamodb"]["ApproximateCreationDateTime"], float)
     assert second["dynamodb"]["OldImage"]["n"] == {"N": "1"}
     expected = [record["dynamodb"]["SequenceNumber"] for record in records(streams, arn)[1:3]]
     assert [one["dynamodb"]["SequenceNumber"] for one in told] == expected
