@@ -57,6 +57,10 @@ def required(operation: str) -> dict[str, Any]:
     return sample(shape) if shape is not None else {}
 
 
+#: shapes whose values AWS lists in another order than its model does
+RECORDED_ORDER = {"EventSourcePosition": ["LATEST", "AT_TIMESTAMP", "TRIM_HORIZON"]}
+
+
 def error_of(stack: PlatformStack, operation: str, given: dict[str, Any], **raw: Any) -> tuple[str, str]:
     """raw: members of the body as they are to be sent, where botocore would not write them."""
     client = stack.client("lambda", parameter_validation=False)
@@ -183,6 +187,6 @@ def broken(member: Shape) -> tuple[str, str | None]:
         # as AWS shows it: without the brackets that the model puts around `(...)|(...)`
         shown = pattern[1:-1] if re.fullmatch(r"\(\(arn.*\)\|\(arn.*\)\)", pattern) else pattern
         return f"Member must satisfy regular expression pattern: {shown}", next(iter(values), None)
-    if allowed := getattr(member, "enum", None):
+    if allowed := RECORDED_ORDER.get(member.name) or getattr(member, "enum", None):
         return f"Member must satisfy enum value set: [{', '.join(allowed)}]", "Neither"
     return "", None
