@@ -124,7 +124,8 @@ def test_writing_where_nothing_can_stand(path: str, document: Any) -> None:
 
 
 _names = st.sampled_from(["a", "b", "c"])
-_leaves = st.none() | st.booleans() | st.integers(0, 3) | st.text("xy", max_size=2)
+# no longer strings: python-jsonpath takes slices of them too, AWS's Jayway does not
+_leaves = st.none() | st.booleans() | st.integers(0, 3) | st.text("xy", max_size=1)
 _documents = st.dictionaries(
     _names,
     st.recursive(
