@@ -43,6 +43,8 @@ Scope = dict[str, Any]
 INVOKE_SLACK_BYTES = 1_048_576
 _CLOSE_S = 10.0
 _HEAD_TOO_LARGE = b'{"message":"Request line and headers are too large"}'
+#: a server that is away delays the first answer, which says so, by this
+_CONNECT_FIRST_S = 3.0
 _STARTING = "The platform is starting: it is not connected to its broker and stores yet."
 
 
@@ -56,6 +58,7 @@ class Gateway:
         here = self._endpoints.here
         self._router = Router(offer for offer in offers(self._limits) if offer.service.signing_name in here)
         self._backends: Backends | None = None
+        self._connected = asyncio.Event()
         self._function_port = settings.function_listener
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,11 +69,15 @@ class Gateway:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         stop = asyncio.Event()
-        # Owner: this method, which waits for it below. Connecting may take long; listening does not wait for it.
+        # Owner: this method, which waits for it below. Connecting may take long; answering waits for it a little only.
         keeper = asyncio.create_task(self._keep_backends(stop), name="backends")
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
+                # Whoever comes in the first moment waits in the listener's queue rather than being told to come again.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_CONNECT_FIRST_S):
+                        await self._connected.wait()
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 # uvicorn has finished the requests in flight by now
@@ -90,6 +97,7 @@ class Gateway:
             await asyncio.wait((stopping, connecting), return_when=asyncio.FIRST_COMPLETED)
             if connecting.done():
                 self._backends = connecting.result()
+                self._connected.set()
                 log.info("gateway ready", extra={"action": "gateway_ready"})
                 await stopping
         finally:

@@ -2,12 +2,16 @@
 
 Only `hearth.cli` calls `Settings.load`; the parts receive the object. The names of the first block are fixed:
 tools rely on them. Children of a process inherit its settings through `Settings.to_environ`.
+
+A value may take parts of itself from files, so that secrets stand in no environment and no command line:
+`amqp://hearth:${file:/run/secrets/password}@host/hearth`.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +28,7 @@ from pydantic_settings import (
 PREFIX = "HEARTH_"
 #: of HEARTH_MQ_BROKERS: the platform's RabbitMQ
 OWN_BROKER = "own"
+_FILE = re.compile(r"\$\{file:([^}]+)\}")
 
 
 class BadSettings(Exception):
@@ -33,6 +38,22 @@ class BadSettings(Exception):
 def _default_data() -> Path:
     base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
     return Path(base).expanduser() / "hearth"
+
+
+def _with_files(value: str) -> str:
+    """Each ${file:PATH} replaced by what the file holds, without white space around it. Raises ValueError."""
+
+    def content(found: re.Match[str]) -> str:
+        path = Path(found[1])
+        try:
+            text = path.read_text().strip()
+        except (OSError, UnicodeDecodeError) as exc:
+            raise ValueError(f"{path} can't be read: {getattr(exc, 'strerror', exc)}") from exc
+        if not text:
+            raise ValueError(f"{path} is empty")
+        return text
+
+    return _FILE.sub(content, value)
 
 
 class Settings(BaseSettings):
@@ -215,6 +236,11 @@ class Settings(BaseSettings):
         3600.0, description="how long after its end an execution's history stays in the durable server", gt=0
     )
     express_seconds: float = Field(300.0, description="how long an Express execution may take", gt=0)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _from_files(cls, value: Any) -> Any:
+        return _with_files(value) if isinstance(value, str) else value
 
     @field_validator("egress_allow", mode="after")
     @classmethod

@@ -98,6 +98,15 @@ async def count(store: Store) -> int:
         raise Unavailable(f"coordination did not answer: {exc}") from exc
 
 
+async def families(store: Store) -> list[str]:
+    """Runtime families that a living worker has installed."""
+    redis: Any = store.redis  # as in `living`
+    try:
+        return [raw.decode() for raw in await redis.zrangebyscore(keys.FAMILIES, now_ms(), "+inf")]
+    except RedisError as exc:
+        raise Unavailable(f"coordination did not answer: {exc}") from exc
+
+
 async def living(store: Store) -> dict[str, dict[str, str]]:
     """Worker id -> its figures as its last heartbeat gave them, of those whose heartbeat is current."""
     redis: Any = store.redis  # its stubs mix the synchronous and the asynchronous answers

@@ -1,14 +1,17 @@
-"""docker-compose.yml and the Dockerfile agree with the program: commands, settings, secrets, privileges.
+"""docker-compose.yml and what belongs to it agree with the program: commands, settings, secrets, privileges, metrics.
 
-The files are read by Compose itself (`docker compose`, or Debian's docker-compose); no container is started.
+The files are read by Compose itself (`docker compose`, or Debian's docker-compose); no container is started here:
+`tests/compose/run` does that.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,69 +23,78 @@ from typer.testing import CliRunner
 from hearth.cli.main import app
 from hearth.embedded.stackfile import free_port
 from hearth.settings import PREFIX, Settings
+from tests.compose.scenario import expressions
 from tests.conftest import missing
 from tests.support.compose import compose_command
 from tests.support.places import ROOT
 from tests.support.servers import PrivateServers
 from tests.support.stack import PlatformStack
+from workers.sandbox.isolation import seccomp
 
 COMPOSE_FILE = ROOT / "docker-compose.yml"
+DASHBOARDS = ROOT / "docker" / "grafana" / "dashboards"
+COMPOSED_DEVICES = ("/dev/net/tun",)
 EXAMPLE = ROOT / ".env.example"
 #: services that are Hearth's
 OURS = ("gateway", "workers", "pollers", "orchestrators")
-SECRETS = ("RABBITMQ_PASSWORD", "VALKEY_PASSWORD", "PLATFORM_SECRET", "SECRET_ACCESS_KEY")
+#: images of whoever makes them, which start as their own users or become them
+THEIRS = ("rabbitmq", "state", "coordination", "balancer", "locust", "prometheus", "grafana")
+SECRETS = ("rabbitmq_password", "valkey_password", "platform_secret", "secret_access_key", "grafana_password")
 
 
 def config(env_file: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     compose = compose_command()
     if compose is None:
         missing("Compose is not installed: sudo apt-get install docker-compose")
-    command = [*compose, "--env-file", str(env_file), "--file", str(COMPOSE_FILE), "config", *arguments]
+    options = ["--env-file", str(env_file), "--file", str(COMPOSE_FILE), "--profile", "load", "--profile", "observe"]
+    command = [*compose, *options, "config", *arguments]
     kept = ("PATH", "HOME", "LANG")  # a variable of the caller's would win over the file
     environment = {name: os.environ[name] for name in kept if name in os.environ}
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
-
-
-def filled_example() -> str:
-    """.env.example with a value in place of each empty one, as its text tells to do."""
-    return re.sub(r"^([A-Z_]+)=$", r"\1=0123456789abcdef", EXAMPLE.read_text(), flags=re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The services as Compose understands them, every variable in its place."""
     env_file = tmp_path_factory.mktemp("compose") / ".env"
-    env_file.write_text(filled_example())
+    env_file.write_text(EXAMPLE.read_text())
     answer = config(env_file)
     assert answer.returncode == 0, answer.stderr
     assert "is not set" not in answer.stderr, answer.stderr
     return yaml.safe_load(answer.stdout)["services"]
 
 
-@pytest.mark.parametrize("secret", SECRETS)
-def test_empty_secret_stops_compose_with_its_name(secret: str, tmp_path: Path) -> None:
-    env_file = tmp_path / ".env"
-    env_file.write_text(filled_example().replace(f"{secret}=0123456789abcdef", f"{secret}="))
-    answer = config(env_file, "--quiet")
-    assert answer.returncode != 0
-    assert f"{secret} is empty" in answer.stderr
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of secrets that docker/secrets.sh makes."""
+    folder = tmp_path_factory.mktemp("project")
+    subprocess.run([ROOT / "docker" / "secrets.sh"], cwd=folder, check=True, timeout=30)
+    return folder / "secrets"
 
 
-def test_example_holds_no_secret() -> None:
-    for secret in SECRETS:
-        assert f"\n{secret}=\n" in EXAMPLE.read_text()
+def test_every_secret_is_made_differently_and_for_this_user_alone(made: Path) -> None:
+    assert {file.name for file in made.iterdir()} == set(SECRETS)
+    assert len({file.read_text() for file in made.iterdir()}) == len(SECRETS)
+    assert all(re.fullmatch(r"[0-9a-f]{48}", file.read_text()) for file in made.iterdir())
+    assert made.stat().st_mode & 0o777 == 0o700
 
 
-def test_command_in_the_example_fills_every_secret_differently(tmp_path: Path) -> None:
-    text = EXAMPLE.read_text()
-    command = re.sub(r"^# *", "", "\n".join(text.splitlines()[2:4]), flags=re.MULTILINE)
-    assert command.startswith("while read")
-    (tmp_path / ".env.example").write_text(text)
-    subprocess.run(["sh", "-c", command], cwd=tmp_path, check=True, timeout=30)
-    made = dict(re.findall(r"^([A-Z_]+)=(.+)$", (tmp_path / ".env").read_text(), flags=re.MULTILINE))
-    assert len({made[secret] for secret in SECRETS}) == len(SECRETS)
-    assert made["PUBLISH_PORT"] == "4566"
-    assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
+def test_secrets_that_are_there_stay(made: Path) -> None:
+    before = {file.name: file.read_text() for file in made.iterdir()}
+    subprocess.run([ROOT / "docker" / "secrets.sh"], cwd=made.parent, check=True, timeout=30)
+    assert {file.name: file.read_text() for file in made.iterdir()} == before
+
+
+def test_secrets_come_from_files_and_each_service_gets_what_it_names(services: dict[str, Any]) -> None:
+    text = COMPOSE_FILE.read_text()
+    assert set(re.findall(r"^  (\w+): \{file: \./secrets/\1\}$", text, flags=re.MULTILINE)) == set(SECRETS)
+    for name, service in services.items():
+        given = {one["source"] if isinstance(one, dict) else one for one in service.get("secrets") or []}
+        told = str(service.get("environment")) + str(service.get("command")) + str(service["healthcheck"])
+        assert set(re.findall(r"/run/secrets/(\w+)", told)) <= given, name
+        assert given <= set(SECRETS)
+        if name in OURS:
+            assert not re.search(r"://\w*:\w+@", told), name
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -100,13 +112,16 @@ def test_commands_and_health_checks_are_commands_of_hearth(name: str, services: 
 
 @pytest.mark.parametrize("name", OURS)
 def test_environment_is_made_of_real_settings(
-    name: str, services: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    name: str, services: dict[str, Any], made: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable, value in services[name]["environment"].items():
         assert variable.removeprefix(PREFIX).lower() in Settings.model_fields, variable
-        monkeypatch.setenv(variable, value)
+        # Compose writes a dollar sign of its own as two, in what it prints
+        monkeypatch.setenv(variable, value.replace("$$", "$").replace("/run/secrets", str(made)))
     settings = Settings.load()
-    assert settings.broker_url == "amqp://hearth:0123456789abcdef@rabbitmq:5672/hearth"
+    password = (made / "rabbitmq_password").read_text()
+    assert settings.broker_url == f"amqp://hearth:{password}@rabbitmq:5672/hearth"
+    assert settings.secret == (made / "platform_secret").read_text()
     assert settings.development_key is (name != "gateway")  # only a gateway takes keys
 
 
@@ -118,7 +133,8 @@ def test_settings_named_in_the_example_reach_a_service(services: dict[str, Any])
 def test_services_wait_for_and_reach_each_other_by_names_that_exist(services: dict[str, Any]) -> None:
     servers = {"HEARTH_BROKER_URL": "rabbitmq", "HEARTH_STATE_URL": "state", "HEARTH_COORDINATION_URL": "coordination"}
     for one in OURS:
-        reached = {name: urlsplit(services[one]["environment"][name]).hostname for name in servers}
+        urls = {name: re.sub(r"\$+\{.*?\}", "secret", services[one]["environment"][name]) for name in servers}
+        reached = {name: urlsplit(url).hostname for name, url in urls.items()}
         assert reached == servers
         waits = {name for name, on in services[one]["depends_on"].items() if on["condition"] == "service_healthy"}
         assert waits == set(servers.values()) <= services.keys()
@@ -134,7 +150,7 @@ def test_every_service_is_checked_restarted_and_pinned(services: dict[str, Any])
         assert service["healthcheck"]["test"], name
         assert service["restart"] == "unless-stopped", name
         assert list(service["networks"]) == ["hearth"], name
-        assert re.search(r":\d+\.\d+\.\d+$", service["image"]), name
+        assert re.search(r":v?\d+\.\d+\.\d+$", service["image"]), name
     for image in re.findall(r"^FROM (\S+:\S+)", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE):
         assert re.search(r":\d+\.\d+\.\d+-", image), image
 
@@ -148,11 +164,19 @@ def test_state_answers_after_the_disk_and_forgets_nothing(services: dict[str, An
     assert not services["coordination"].get("volumes")
 
 
-def test_workers_can_be_scaled(services: dict[str, Any]) -> None:
-    for name, service in services.items():
-        assert "container_name" not in service, name
-        assert name == "gateway" or not service.get("ports"), name
-    assert not services["workers"].get("hostname")
+@pytest.mark.parametrize("name", OURS)
+def test_our_services_can_be_scaled(name: str, services: dict[str, Any]) -> None:
+    for only_one in ("container_name", "hostname", "ports"):
+        assert not services[name].get(only_one), only_one
+
+
+def test_one_address_leads_to_every_gateway() -> None:
+    text = (ROOT / "docker" / "haproxy.cfg").read_text()
+    port = Settings.model_fields["port"].default
+    assert re.search(rf"^    bind :{port}$", text, flags=re.MULTILINE)
+    assert re.search(rf"^    server-template gateway \d+ gateway:{port} ", text, flags=re.MULTILINE)
+    # an invocation must not run twice: only what reached no gateway is sent to another
+    assert re.findall(r"^    retry-on (.+)$", text, flags=re.MULTILINE) == ["conn-failure"]
 
 
 def test_no_service_is_privileged_and_each_privilege_tells_its_reason(services: dict[str, Any]) -> None:
@@ -160,24 +184,47 @@ def test_no_service_is_privileged_and_each_privilege_tells_its_reason(services: 
     for name, service in services.items():
         assert not service.get("privileged"), name
         if name == "workers":
-            for privilege in [*service["cap_add"], *service["security_opt"]]:
-                assert re.search(rf"^ +- {privilege}  # \w+", text, flags=re.MULTILINE), privilege
+            for privilege in [*service["cap_add"], *service["security_opt"], *COMPOSED_DEVICES]:
+                written = re.sub("[=:]", "[=:]", re.escape(privilege))  # Compose may print the one for the other
+                assert re.search(rf"^ +- {written}  # \w+", text, flags=re.MULTILINE), privilege
+            assert "seccomp=unconfined" not in service["security_opt"]
         else:
             assert not service.get("cap_add"), name
             assert "unconfined" not in str(service.get("security_opt")), name
-    for name in set(services) - {"rabbitmq"}:  # whose image starts as root and becomes its own user
-        assert services[name]["cap_drop"] == ["ALL"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert "no-new-privileges:true" in service["security_opt"], name
+    assert set(services) == {*OURS, *THEIRS}
+
+
+def test_workers_filter_refuses_what_sandboxes_are_refused_but_for_what_makes_sandboxes() -> None:
+    profile = json.loads((ROOT / "docker" / "seccomp-workers.json").read_text())
+    (refused,) = profile["syscalls"]
+    assert (profile["defaultAction"], refused["action"]) == ("SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO")
+    makes_sandboxes = {
+        *("unshare", "setns", "mount", "umount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree"),
+        *("fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr", "open_tree_attr", "sethostname", "pidfd_getfd"),
+    }
+    assert set(refused["names"]) == set(seccomp.REFUSED) - makes_sandboxes
+
+
+def test_dashboards_ask_for_what_there_is(stack: PlatformStack) -> None:
+    stack.client("sts").get_caller_identity()  # requests are told of when there was one
+    with urllib.request.urlopen(f"{stack.endpoint}/metrics", timeout=10) as answer:
+        told = set(re.findall(r"^# TYPE (\S+) ", answer.read().decode(), flags=re.MULTILINE))
+    asked = {name for _, query in expressions(DASHBOARDS) for name in re.findall(r"hearth_\w+", query)}
+    assert len(asked) > 10
+    assert {re.sub(r"_(bucket|count|sum)$", "", name) for name in asked} <= told
 
 
 def test_dockerfile_builds_what_compose_names_from_what_is_there(services: dict[str, Any]) -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     targets = set(re.findall(r" AS (\w+)$", dockerfile, flags=re.MULTILINE))
-    assert {services[one]["build"]["target"] for one in OURS} <= targets
-    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert {service["build"]["target"] for service in services.values() if "build" in service} <= targets
+    let_in = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     copied = set(re.findall(r"^COPY ((?:[\w./]+ )+)", dockerfile, flags=re.MULTILINE))
     for source in " ".join(copied).split():
         assert (ROOT / source).exists()
-        assert source.partition("/")[0] in let_in
+        assert any(source == one or source.startswith(f"{one}/") for one in let_in), source
 
 
 def alive(service: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

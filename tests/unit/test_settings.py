@@ -45,3 +45,24 @@ def test_child_process_gets_the_same_settings(monkeypatch: pytest.MonkeyPatch) -
 def test_endpoint_that_is_no_url_is_refused(value: str) -> None:
     with pytest.raises(BadSettings, match="neither a URL nor"):
         Settings.load(aws_endpoints=value)
+
+
+def test_value_takes_parts_of_itself_from_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("s3cret\n")
+    monkeypatch.setenv("HEARTH_BROKER_URL", f"amqp://hearth:${{file:{tmp_path}/password}}@host/hearth")
+    monkeypatch.setenv("HEARTH_ACCESS_KEYS", f"KEY:${{file:{tmp_path}/password}}:000000000000")
+    settings = Settings.load()
+    assert settings.broker_url == "amqp://hearth:s3cret@host/hearth"
+    assert settings.access_keys == "KEY:s3cret:000000000000"
+
+
+@pytest.mark.parametrize("content", [None, " \n"])
+def test_file_without_a_value_is_named(content: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setenv("HEARTH_SECRET", f"${{file:{file}}}")
+    with pytest.raises(BadSettings) as caught:
+        Settings.load()
+    assert "HEARTH_SECRET" in str(caught.value)
+    assert str(file) in str(caught.value)

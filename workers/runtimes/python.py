@@ -105,6 +105,8 @@ async def _probe(path: str) -> Interpreter | None:
     executable = Path(prefix, "bin", f"python{version[0]}.{version[1]}")
     if not os.access(executable, os.X_OK):
         return None
+    if path != str(executable):  # a virtual environment's may have a pip that its own has not
+        return await _probe(str(executable))
     return Interpreter(".".join(map(str, version)), prefix, str(executable), has_pip)
 
 

@@ -24,7 +24,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from workers.sandbox.isolation import reaper, syscalls
+from workers.sandbox.isolation import reaper, syscalls, user_ids
 from workers.sandbox.isolation.parts import Parts, PartsStore
 from workers.sandbox.isolation.router import GATEWAY
 from workers.sandbox.isolation.spec import CODE_TARGET, LAYERS_TARGET, PLACEHOLDER
@@ -33,7 +33,6 @@ from workers.sandbox.isolation.uplink import Uplink
 
 MESSAGE_BYTES = 1 << 20
 _QUIET_S = 0.02  # after so long without a request the stocks are filled up
-_FIRST_UID, _UIDS_PER_WORKER, _WORKERS = 20_000, 1000, 40
 
 
 class Spawner:
@@ -53,8 +52,9 @@ class Spawner:
         # What processes that we fork must not hold open: the ends of sockets that say, by closing, that we are gone.
         ends = [worker.fileno()]
         if self._own_uid:
-            # The claim is held as long as this process lives.
-            self._uids, self._uid_claim = _claim_uids()
+            uids, self._uid_claim = user_ids.claim()
+            # First in, first out, so that a uid rests long before its next sandbox.
+            self._uids.extend(uids)
             ends.append(self._uid_claim.fileno())
         syscalls.become_subreaper()  # the inner pid 1 of a sandbox outlives the outer one for a moment
         if self.namespaces:
@@ -264,23 +264,6 @@ class Spawner:
     def _send(self, message: dict[str, Any], descriptors: list[int] | None = None) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the worker is gone: the loop ends next
             socket.send_fds(self._worker, [json.dumps(message).encode()], descriptors or [])
-
-
-def _claim_uids() -> tuple[deque[int], socket.socket]:
-    """A range of host uids that no other worker uses: whoever binds the abstract address has it until it ends.
-
-    First in, first out, so that a uid rests long before its next sandbox.
-    """
-    for block in range(_WORKERS):
-        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        try:
-            claim.bind(f"\0hearth-sandbox-uids-{block}")
-        except OSError:
-            claim.close()
-            continue
-        first = _FIRST_UID + block * _UIDS_PER_WORKER
-        return deque(range(first, first + _UIDS_PER_WORKER)), claim
-    raise OSError(errno.EAGAIN, "all ranges of sandbox user ids are taken by other workers")
 
 
 def _pipe(opened: contextlib.ExitStack) -> tuple[int, int]:

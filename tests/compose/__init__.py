@@ -1,0 +1,1 @@
+"""The compose stack, started for real: `tests/compose/run`."""

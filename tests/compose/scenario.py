@@ -1,0 +1,442 @@
+"""What the compose stack must hold, in order: each step prints what was seen, the first that fails ends it.
+
+It runs where the published ports are on 127.0.0.1, with an engine that DOCKER_HOST names or that is the usual one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+import urllib.request
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from hearth.embedded.stackfile import free_port
+from tests.compose.engine import Engine
+from tests.compose.project import PROFILES, Project
+from tests.support.functions import zip_of
+
+Answer = TypeVar("Answer")
+
+REGION, ACCOUNT, KEY = "us-east-1", "000000000000", "hearth"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/compose"
+IMAGES = ("hearth:0.1.0", "hearth-workers:0.1.0", "hearth-load:0.1.0")
+MOST_IMAGE_MB = 300
+#: with two cores and other work on the machine
+START_S, HEAL_S, ACCEPTED_S = 300.0, 180.0, 240.0
+EVENTS, EXECUTIONS, RECORDS = 60, 20, 100
+SOURCE = """
+import os, time
+new = True
+def handler(event, context):
+    global new
+    was_new, new = new, False
+    time.sleep(event.get("sleep", 0))
+    return {"number": event.get("number"), "cold": was_new, "uid_map": open("/proc/self/uid_map").read().split()}
+"""
+
+
+STEPS = (
+    "images_are_small",
+    "missing_secret_stops_it",
+    "starts_and_invokes",
+    "shows_its_isolation",
+    "takes_load",
+    "scales_without_a_failed_request",
+    "workers_share_no_user_ids",
+    "loses_nothing_accepted",
+    "is_observed",
+    "stops_when_what_runs_is_finished",
+    "is_restored_from_a_copy",
+)
+
+
+class Failed(Exception):
+    """Something did not hold."""
+
+
+class Scenario:
+    def __init__(self, project: Project, engine: Engine, *, pulled: bool) -> None:
+        self.project = project
+        self.engine = engine
+        #: the official images, Grafana's among them
+        self.pulled = pulled
+        ports = [free_port() for _ in range(4)]
+        self.endpoint = f"http://127.0.0.1:{ports[0]}"
+        self.prometheus = f"http://127.0.0.1:{ports[2]}"
+        names = ("PUBLISH_PORT", "LOCUST_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
+        settings = {name: str(port) for name, port in zip(names, ports, strict=True)}
+        # our own engine was started under the limits of this process
+        settings["OPEN_FILES"] = str(min(65_536, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        settings |= {"HEARTH_ISOLATION": "full", "HEARTH_EVENT_RETRY_BASE_SECONDS": "2"}
+        example = (project.folder / ".env.example").read_text()
+        (project.folder / ".env").write_text(example + "".join(f"{name}={value}\n" for name, value in settings.items()))
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.endpoint,
+            region_name=REGION,
+            aws_access_key_id=KEY,
+            aws_secret_access_key=self.project.secret("secret_access_key"),
+            config=Config(retries={"total_max_attempts": 1}, read_timeout=120, max_pool_connections=32),
+        )
+
+    def compose(self, *arguments: str) -> str:
+        return self.project.compose(self.engine, *arguments)
+
+    def up(self, **numbers: int) -> None:
+        """Start, or change to these numbers, and wait until all are healthy."""
+        scale = [part for service, number in numbers.items() for part in ("--scale", f"{service}={number}")]
+        self.compose("up", "--detach", "--no-build", *scale)
+        self.project.wait_ready(self.engine, within_s=START_S, **numbers)
+
+    def run(self, steps: Sequence[str]) -> None:
+        """In this order, whichever is given. Every one but the first two needs `starts_and_invokes` before it."""
+        try:
+            for step in steps:
+                print(f"\n{step.replace('_', ' ')}", flush=True)
+                began_s = time.monotonic()
+                getattr(self, step)()
+                say(f"held, after {time.monotonic() - began_s:.0f} s")
+        except BaseException:
+            for one in self.project.containers(self.engine):
+                print(f"--- {one}", file=sys.stderr)
+                print(self.engine.docker("logs", "--tail", "15", one.id, check=False)[-3000:], file=sys.stderr)
+            raise
+        finally:
+            self.compose(*PROFILES, "down", "--volumes", "--remove-orphans")
+
+    # --- the steps ----------------------------------------------------------------------------------------------
+    def images_are_small(self) -> None:
+        for image in IMAGES:
+            size_mb = int(self.engine.docker("image", "inspect", "-f", "{{.Size}}", image)) / 1e6
+            say(f"{image}: {size_mb:.0f} MB")
+            require(size_mb < MOST_IMAGE_MB, f"{image} has {size_mb:.0f} MB, which is more than {MOST_IMAGE_MB}")
+
+    def missing_secret_stops_it(self) -> None:
+        file = self.project.folder / "secrets" / "valkey_password"
+        file.rename(aside := file.with_name("aside"))
+        try:
+            done = self.project.try_compose(self.engine, "up", "--detach", "--no-build", "state")
+        finally:
+            aside.rename(file)
+        require(done.returncode != 0, "the stack started without a secret")
+        require("valkey_password" in done.stdout + done.stderr, f"it does not say which: {done.stderr}")
+        self.compose("down", "--volumes")
+
+    def starts_and_invokes(self) -> None:
+        began_s = time.monotonic()
+        self.up(workers=1, gateway=1, pollers=1, orchestrators=1)
+        say(f"all containers are healthy {time.monotonic() - began_s:.0f} s after `up`")
+        self.create("hello")
+        answer = self.invoke({"number": 7})
+        require(answer["number"] == 7 and answer["cold"] is True, f"not its answer: {answer}")
+        say(f"a function was created and invoked: {answer}")
+
+    def shows_its_isolation(self) -> None:
+        shown = self.compose("exec", "-T", "gateway", "hearth", "status")
+        found = re.search(r"isolation (\w+)", shown)
+        require(found is not None and found[1] == "full", f"`hearth status` shows another level than full:\n{shown}")
+        for line in shown.splitlines():
+            if "isolation" in line:
+                say(line.strip()[:200])
+        for service in ("gateway", "pollers", "orchestrators"):
+            (one, *_) = self.project.containers(self.engine, service)
+            held = Path(f"/proc/{one.pid}/status").read_text()
+            require(re.search(r"CapBnd:\s+0+$", held, re.MULTILINE) is not None, f"{service} has capabilities: {held}")
+        say("gateway, pollers and orchestrators have no capabilities at all")
+
+    def takes_load(self) -> None:
+        options = ("--headless", "--only-summary", "--users", "16", "--spawn-rate", "8", "--run-time", "60s")
+        done = self.project.try_compose(
+            self.engine, "--profile", "load", "run", "--rm", "-T", "locust", *options, "--stop-timeout", "20"
+        )
+        text = done.stdout + done.stderr
+        print(text[text.find("Type  ") :][:3000], flush=True)
+        require(done.returncode == 0, f"locust ended with {done.returncode}: a request failed or an event has not run")
+
+    def scales_without_a_failed_request(self) -> None:
+        with Traffic(self) as traffic:
+            for numbers in ({"workers": 3, "gateway": 1}, {"workers": 3, "gateway": 2}, {"workers": 1, "gateway": 1}):
+                self.up(**numbers)
+                traffic.more(200)
+                say(f"{numbers}: {traffic.answered} answers so far, {len(traffic.failures)} failed")
+        require(not traffic.failures, f"requests failed: {traffic.failures[:5]}")
+
+    def workers_share_no_user_ids(self) -> None:
+        self.up(workers=3, gateway=1)
+        ids: dict[str, set[int]] = {}
+        with ThreadPoolExecutor(24) as threads:
+            calls = [threads.submit(self.invoke, {"sleep": 6, "number": number}) for number in range(24)]
+            time.sleep(4)
+            for one in self.project.containers(self.engine, "workers"):
+                listed = self.engine.docker("top", one.id, "-eo", "pid,uid").splitlines()[1:]
+                ids[one.id[:12]] = {uid for uid in (int(line.split()[1]) for line in listed) if uid >= 20_000}
+            for call in calls:
+                call.result()
+        say(", ".join(f"{name}: {len(uids)} from {min(uids, default=0)}" for name, uids in ids.items()))
+        require(sum(bool(uids) for uids in ids.values()) >= 2, f"sandboxes of one container only: {ids}")
+        every = [uid for uids in ids.values() for uid in uids]
+        require(len(every) == len(set(every)), f"two containers use one user id: {ids}")
+
+    def loses_nothing_accepted(self) -> None:
+        """One workers container, then the broker's, die while events, executions and records are handed over."""
+        accepted: set[str] = set()
+        executions: list[str] = []
+        machine = self.machine()
+        kinesis, function, states = self.client("kinesis"), self.client("lambda"), self.client("stepfunctions")
+        kinesis.create_stream(StreamName="numbers", ShardCount=1)
+        kinesis.get_waiter("stream_exists").wait(StreamName="numbers", WaiterConfig={"Delay": 1})
+        kept: list[str] = []
+
+        def hand_over(part: int) -> None:
+            """A third of all; what is refused was not accepted, and is handed over again."""
+            for _ in range(EVENTS // 3):
+                answer = persistently(
+                    lambda: function.invoke(FunctionName="hello", InvocationType="Event", Payload=b'{"sleep": 0.05}')
+                )
+                accepted.add(answer["ResponseMetadata"]["RequestId"])
+            for _ in range(EXECUTIONS // 3):
+                started = persistently(lambda: states.start_execution(stateMachineArn=machine, name=uuid.uuid4().hex))
+                executions.append(started["executionArn"])
+            for number in range(RECORDS // 3):
+                text = f"{part}-{number}"
+                persistently(lambda text=text: kinesis.put_record(StreamName="numbers", Data=text, PartitionKey=text))
+                kept.append(text)
+
+        hand_over(0)
+        killed = self.project.kill(self.engine, "workers")
+        say(f"killed a workers container ({killed.id[:12]})")
+        hand_over(1)
+        killed = self.project.kill(self.engine, "rabbitmq")
+        say(f"killed the rabbitmq container ({killed.id[:12]})")
+        hand_over(2)
+        began_s = time.monotonic()
+        self.project.wait_ready(self.engine, within_s=HEAL_S, workers=3, rabbitmq=1)
+        persistently(lambda: self.invoke({"number": 1}))
+        say(f"healthy, and functions answer, {time.monotonic() - began_s:.0f} s after the last was handed over")
+        self.all_ran(accepted)
+        say(f"all {len(accepted)} accepted events have run")
+        ends = {states.describe_execution(executionArn=arn)["status"] for arn in self.ended(states, executions)}
+        require(ends == {"SUCCEEDED"}, f"executions ended otherwise: {ends}")
+        say(f"all {len(executions)} started executions have succeeded")
+        shard = kinesis.list_shards(StreamName="numbers")["Shards"][0]["ShardId"]
+        at = kinesis.get_shard_iterator(StreamName="numbers", ShardId=shard, ShardIteratorType="TRIM_HORIZON")
+        records = kinesis.get_records(ShardIterator=at["ShardIterator"], Limit=10_000)["Records"]
+        require(set(kept) <= {record["Data"].decode() for record in records}, "records are missing")
+        say(f"all {len(kept)} records are in the stream, in order")
+
+    def is_observed(self) -> None:
+        services = () if self.pulled else ("prometheus",)
+        self.compose("--profile", "observe", "up", "--detach", "--no-build", *services)
+        self.project.wait_ready(self.engine, within_s=START_S, prometheus=1)
+        with Traffic(self) as traffic:
+            time.sleep(20)  # four scrapes
+            traffic.more(1)
+            for title, expression in expressions(self.project.folder / "docker/grafana/dashboards"):
+                found = self.query(expression.replace("$__rate_interval", "1m"))
+                say(f"{title}: {len(found)} series of {expression[:80]}")
+                # of throttles, failures and mappings there may be none
+                none = any(word in expression for word in ("429", "5..", "dropped", "mapping"))
+                require(bool(found) or none, f"{title}: nothing is known of {expression}")
+        if not self.pulled:
+            say("Grafana was not started: it has no stand-in")
+
+    def stops_when_what_runs_is_finished(self) -> None:
+        with ThreadPoolExecutor(1) as thread:
+            call = thread.submit(self.invoke, {"sleep": 8, "number": 3})
+            time.sleep(3)
+            self.compose("stop", "gateway", "workers", "pollers", "orchestrators")
+            require(call.result()["number"] == 3, "the answer of what ran is missing")
+        codes = {
+            (one.service, one.exit_code)
+            for one in self.project.containers(self.engine)
+            if one.service in ("gateway", "workers", "pollers", "orchestrators")
+        }
+        say(f"exit codes: {sorted(codes)}")
+        require(all(code == 0 for _, code in codes), "a service was killed, or failed, while it stopped")
+
+    def is_restored_from_a_copy(self) -> None:
+        """As docs/compose.md tells."""
+        volumes = {"state": "/data", "rabbitmq": "/var/lib/rabbitmq", "gateway": "/var/lib/hearth/blobs"}
+        self.compose("stop")
+        for service, path in volumes.items():
+            with (self.project.folder / f"{service}.tar").open("wb") as archive:
+                self.tar(service, "-C", path, "-cf", "-", ".", stdout=archive)
+        self.compose(*PROFILES, "down", "--volumes")
+        for service, path in volumes.items():
+            with (self.project.folder / f"{service}.tar").open("rb") as archive:
+                self.tar(service, "-C", path, "-xf", "-", stdin=archive)
+        self.up(workers=1, gateway=1)
+        answer = self.invoke({"number": 9})
+        require(answer["number"] == 9, f"not its answer: {answer}")
+        say("after `down --volumes`, a copy of three volumes brought the function back")
+
+    # --- their parts --------------------------------------------------------------------------------------------
+    def create(self, name: str) -> None:
+        client = self.client("lambda")
+        client.create_function(
+            FunctionName=name,
+            Runtime="python3.11",
+            Role=ROLE,
+            Handler="app.handler",
+            Code={"ZipFile": zip_of(SOURCE)},
+            Timeout=30,
+        )
+        client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+
+    def machine(self) -> str:
+        definition = {
+            "StartAt": "Wait",
+            "States": {
+                "Wait": {"Type": "Wait", "Seconds": 2, "Next": "Call"},
+                "Call": {
+                    "Type": "Task",
+                    "Resource": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:hello",
+                    "Parameters": {"number": 1},
+                    # what was lost with a worker is an error, never a second run unasked
+                    "Retry": [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 2, "MaxAttempts": 8}],
+                    "End": True,
+                },
+            },
+        }
+        states = self.client("stepfunctions")
+        answer = states.create_state_machine(name="waits", roleArn=ROLE, definition=json.dumps(definition))
+        return str(answer["stateMachineArn"])
+
+    def invoke(self, event: dict[str, Any]) -> dict[str, Any]:
+        answer = self.client("lambda").invoke(FunctionName="hello", Payload=json.dumps(event).encode())
+        payload = answer["Payload"].read()
+        if "FunctionError" in answer:
+            raise Failed(payload.decode())
+        return dict(json.loads(payload))
+
+    def all_ran(self, accepted: set[str]) -> None:
+        logs, left, until_s = self.client("logs"), set(accepted), time.monotonic() + ACCEPTED_S
+        while left:
+            pages = logs.get_paginator("filter_log_events").paginate(
+                logGroupName="/aws/lambda/hello", filterPattern="REPORT"
+            )
+            left -= {entry["message"].split()[2] for page in pages for entry in page["events"]}
+            require(time.monotonic() < until_s, f"{len(left)} of {len(accepted)} accepted events have not run")
+            time.sleep(1.0)
+
+    def ended(self, states: Any, executions: list[str]) -> list[str]:
+        until_s = time.monotonic() + ACCEPTED_S
+        while any(states.describe_execution(executionArn=arn)["status"] == "RUNNING" for arn in executions):
+            require(time.monotonic() < until_s, "an execution has not ended")
+            time.sleep(1.0)
+        return executions
+
+    def query(self, expression: str) -> list[Any]:
+        url = f"{self.prometheus}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return list(json.load(answer)["data"]["result"])
+
+    def tar(self, service: str, *arguments: str, **streams: Any) -> None:
+        """In a container of its own with the service's volumes; its own program does not run."""
+        command = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "tar", service, *arguments)
+        environ = self.project.environ(self.engine)
+        subprocess.run(self.project.command(*command), cwd=self.project.folder, env=environ, check=True, **streams)
+
+
+class Traffic:
+    """Four callers in a closed loop, without retries, for as long as the context lasts."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._call) for _ in range(4)]
+        self.answered = 0
+        self.failures: list[str] = []
+
+    def __enter__(self) -> Traffic:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def more(self, answers: int) -> None:
+        """Wait for so many more."""
+        wanted, until_s = self.answered + answers, time.monotonic() + HEAL_S
+        while self.answered < wanted and not self.failures:
+            require(time.monotonic() < until_s, "callers get no answers")
+            time.sleep(0.1)
+
+    def _call(self) -> None:
+        client, number = self._scenario.client("lambda"), 0
+        while not self._stop.is_set():
+            number += 1
+            try:
+                answer = client.invoke(FunctionName="hello", Payload=json.dumps({"number": number}).encode())
+                if json.loads(answer["Payload"].read())["number"] != number:
+                    self.failures.append(f"another's answer to {number}")
+            except (ClientError, BotoCoreError, ValueError, KeyError) as exc:
+                self.failures.append(f"{time.strftime('%H:%M:%S')} {exc!r}")
+            self.answered += 1
+
+
+def persistently(call: Callable[[], Answer]) -> Answer:
+    """Again and again until it is accepted; an outage may last as long as a container takes to start."""
+    until_s = time.monotonic() + HEAL_S
+    while True:
+        try:
+            return call()
+        except (ClientError, BotoCoreError, Failed):
+            if time.monotonic() > until_s:
+                raise
+            time.sleep(0.5)
+
+
+def expressions(folder: Path) -> list[tuple[str, str]]:
+    """(panel's title, query) of every dashboard."""
+    return [
+        (panel["title"], target["expr"])
+        for file in sorted(folder.glob("*.json"))
+        for panel in json.loads(file.read_text())["panels"]
+        for target in panel["targets"]
+    ]
+
+
+def require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise Failed(otherwise)
+
+
+def say(text: str) -> None:
+    print(f"  {time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+def main() -> int:
+    folder, name, images, *only = sys.argv[1:]
+    scenario = Scenario(Project(Path(folder), name), Engine(os.environ.get("DOCKER_HOST")), pulled=images == "pulled")
+    try:
+        scenario.run([step for step in STEPS if step in only or not only])
+    except (Failed, TimeoutError, BotoCoreError, ClientError, subprocess.CalledProcessError) as exc:
+        print(f"\nFAILED: {exc!r}", file=sys.stderr)
+        return 1
+    print("\nAll of it held.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
