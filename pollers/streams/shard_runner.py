@@ -22,6 +22,7 @@ from hearth.model.mapping import EventSourceMapping
 from hearth.store.checkpoints import FINISHED, Checkpoint, CheckpointRefused, CheckpointTable
 from pollers.mapping_target import NO_FUNCTION, MappingTarget, new_request_id
 from pollers.streams.batching import lane_of
+from pollers.streams.checkpoint import Checkpointing, Fields
 from pollers.streams.event import event_of
 from pollers.streams.lane import Lane, LaneOptions, Ran
 from pollers.streams.outcome import Work
@@ -34,8 +35,6 @@ log = logging.getLogger(__name__)
 
 #: of one blocking read; pauses after one that failed, and when the stream is gone
 WAIT_S, PAUSE_S, GONE_S = 4.0, 0.5, 5.0
-#: a checkpoint that only passes over records which nobody wants
-LAZY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +90,7 @@ class ShardRun:
         self._room = asyncio.Event()
         #: position after the last record that was read
         self._following = ""
-        self._committing = asyncio.Lock()
-        #: checkpoints asked for, and those of them that are durable
-        self._asked, self._durable = 0, 0
-        self._committed: dict[str, str | bytes] = {}
-        self._committed_s = 0.0
+        self._checkpointing = Checkpointing(self._snapshot, self._write)
         #: what closed the records of the last event
         self._tail = parts.source.tail("")
 
@@ -130,7 +125,7 @@ class ShardRun:
             position = self._source.at_sequence(rewind.sequence_number)
         else:
             position = await self._source.start(self._shard_id, AT_TIMESTAMP, rewind.at_ms)
-        cleared: dict[str, str | bytes] = {f"lane:{number}": "" for number in checkpoint.lane}
+        cleared: Fields = {f"lane:{number}": "" for number in checkpoint.lane}
         await self._write({"position": position, "rewind": rewind.id, "layout": "", **cleared})
         return Checkpoint(position, rewind.id)
 
@@ -169,7 +164,7 @@ class ShardRun:
         await self._write({"layout": ""})
 
     async def _finish(self) -> None:
-        fields: dict[str, str | bytes] = {"position": FINISHED}
+        fields: Fields = {"position": FINISHED}
         if self._options.layout:
             fields |= {"layout": "", **{f"lane:{number}": "" for number in range(self._options.lanes)}}
         await self._write(fields)
@@ -213,7 +208,7 @@ class ShardRun:
         self._following = page.following
         if self._oldest is None:
             # Nobody wanted any of them, or all are through. After a crash they are passed over again.
-            await self._commit_lazily(now=not page.records)
+            await (self._checkpointing.commit_lazily() if page.records else self.commit())
         if page.at_end:
             self.ended = True
             self._wake()
@@ -255,30 +250,16 @@ class ShardRun:
         return self._source.at(oldest) if oldest else self._following
 
     async def commit(self) -> None:
-        """The progress of several lanes goes in one call. Raises CheckpointRefused."""
-        self._asked += 1
-        mine = self._asked
-        async with self._committing:
-            if self._durable >= mine:
-                return
-            asked, fields = self._asked, self._snapshot()
-            changed = {name: value for name, value in fields.items() if self._committed.get(name) != value}
-            if changed:
-                await self._write(changed)
-            self._durable, self._committed, self._committed_s = asked, fields, time.monotonic()
+        await self._checkpointing.commit()
 
-    def _snapshot(self) -> dict[str, str | bytes]:
-        fields: dict[str, str | bytes] = {"position": self._position()}
+    def _snapshot(self) -> Fields:
+        fields: Fields = {"position": self._position()}
         if self._options.layout:
             fields["layout"] = self._options.layout
             fields |= {f"lane:{number}": lane.to_json() for number, lane in enumerate(self._lanes)}
         return fields
 
-    async def _commit_lazily(self, *, now: bool) -> None:
-        if now or time.monotonic() - self._committed_s >= LAZY_S:
-            await self.commit()
-
-    async def _write(self, fields: dict[str, str | bytes]) -> None:
+    async def _write(self, fields: Fields) -> None:
         """Until it is durable. Raises CheckpointRefused."""
         await self._insist(
             "checkpoint not written",
