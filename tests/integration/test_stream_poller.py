@@ -146,7 +146,7 @@ def test_a_batch_that_fails_is_halved_until_the_poison_record_is_reported(
     info = report["KinesisBatchInfo"]
     assert (info["shardId"], info["batchSize"], info["streamArn"]) == (FIRST, 1, ARN + stream)
     assert info["startSequenceNumber"] == info["endSequenceNumber"]
-    seen = batches(stack, function, 8 + 4 + 2 + 2 + 1 + 1 + 2)
+    seen = batches(stack, function, 8 + 4 + 4 + 2 + 1 + 1 + 1 + 2)
     assert seen == [list(range(8)), [0, 1, 2, 3], [4, 5, 6, 7], [4, 5], [4], [5], [5], [6, 7]]
 
 
