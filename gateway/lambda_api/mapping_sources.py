@@ -57,9 +57,32 @@ async def _stream(call: Call, mapping: EventSourceMapping) -> Source | None:
                 return None
             return Source(policy=orjson.loads(read.stream.policy) if read.stream.policy else None)
         service = "kinesis"
-    # One that lives elsewhere is found by who reads it: its poller tells when it can't.
-    elsewhere = backends.aws.endpoints.elsewhere(service, mapping.source_region) is not None
-    return Source(judged_elsewhere=True) if elsewhere else None
+    return Source(judged_elsewhere=True) if await _elsewhere(call, mapping, service) else None
+
+
+async def _elsewhere(call: Call, mapping: EventSourceMapping, service: str) -> bool:
+    """Whether another server has the stream. One that does not answer may have it: its poller tells."""
+    aws = call.backends.aws
+    if aws.endpoints.elsewhere(service, mapping.source_region) is None:
+        return False
+    if mapping.kind is SourceKind.DYNAMODB:
+        operation, named = "DescribeStream", {"StreamArn": mapping.source_arn}
+    else:
+        operation, named = "DescribeStreamSummary", {"StreamName": mapping.source_name}
+    try:
+        await aws.call_elsewhere(
+            service,
+            operation,
+            account=mapping.source_account,
+            region=mapping.source_region,
+            deadline=Deadline.after(_ASK_S),
+            **named,
+        )
+    except AwsCallFailed as exc:
+        return exc.code != "ResourceNotFoundException"
+    except AwsUnreachable:
+        return True
+    return True
 
 
 async def _queue(call: Call, mapping: EventSourceMapping, timeout_s: int) -> Source:

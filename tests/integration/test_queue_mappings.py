@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import pika
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.conftest import NAMED_BROKER
 from tests.integration.test_events import runs
@@ -221,6 +222,16 @@ def test_disabled_mapping_leaves_messages_until_it_is_enabled(
         stack.client("lambda").update_event_source_mapping(UUID=made, Enabled=True)
         until(lambda: ran(stack, function, marks))
         until(lambda: queue.left() == 0)
+
+
+def test_stream_that_another_server_does_not_have_is_not_found(
+    stack: PlatformStack, companion: CompanionServer, function: str
+) -> None:
+    nowhere = "arn:aws:dynamodb:us-east-1:000000000000:table/nowhere/stream/2026-01-01T00:00:00.000"
+    with pytest.raises(ClientError, match=f"Stream not found: {nowhere}"):
+        stack.client("lambda").create_event_source_mapping(
+            EventSourceArn=nowhere, FunctionName=function, StartingPosition="LATEST"
+        )
 
 
 # --- RabbitMQ -----------------------------------------------------------------------------------------------------
