@@ -251,7 +251,12 @@ def test_mapping_outlives_its_function(stack: PlatformStack, stream: str, create
     ],
 )
 def test_what_a_stream_mapping_does_not_take_is_refused(
-    stack: PlatformStack, name: str, stream: str, given: dict[str, Any], message: str
+    stack: PlatformStack,
+    companion: CompanionServer,  # streams that are not here are looked for there
+    name: str,
+    stream: str,
+    given: dict[str, Any],
+    message: str,
 ) -> None:
     whole = {"FunctionName": name, "EventSourceArn": stream, "StartingPosition": "LATEST", **given}
     whole = {member: value for member, value in whole.items() if value is not None}
