@@ -12,7 +12,9 @@ umask 002
 # (isolation level `reduced`).
 if [ "$(id -u)" = 0 ]; then
     for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/*; do
-        if mountpoint -q "$hierarchy"; then
+        # What a v1 freezer holds can't even be killed: a container whose first process dies with a frozen sandbox in it
+        # would never end. Without one, idle sandboxes are not frozen.
+        if mountpoint -q "$hierarchy" && [ "${hierarchy##*/}" != freezer ]; then
             mount -o remount,bind,rw "$hierarchy" || echo "$hierarchy stays read-only: no limits by it" >&2
         fi
     done
