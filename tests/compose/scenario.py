@@ -200,6 +200,7 @@ class Scenario:
         The events of the first part are still running when their worker dies: one that had just ended would have run,
         but the fifth of a second of log that tells of it dies with the worker.
         """
+        self.up(workers=3, gateway=1)
         accepted: set[str] = set()
         executions: list[str] = []
         machine = self.machine()
