@@ -33,7 +33,7 @@ check: lint types unit ## lint, types, import rules and pure tests: under a minu
 
 # Tests mostly wait for servers and processes; each process of pytest has servers and a platform of its own.
 # The long ones come first, so that no process is left alone with one of them.
-TEST_PROCESSES ?= 3
+TEST_PROCESSES ?= 4
 
 test: .venv/.ready-dev ## every test but `make faults`, with real servers and sandboxes (installs what they need)
 	@$(BIN)/python -m tests.support.prepare

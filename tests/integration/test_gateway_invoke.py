@@ -128,14 +128,6 @@ def test_bad_client_context_is_refused(stack: PlatformStack, echo: str, context:
     assert error["Error"]["Message"] == "Client context must be a valid Base64-encoded JSON object."
 
 
-def test_runtime_that_no_worker_offers_is_told(stack: PlatformStack) -> None:
-    name = stack.deploy(None, ECHO, Runtime="ruby3.3")
-    error = refused(stack.client("lambda").invoke, FunctionName=name)
-
-    assert (error["Error"]["Code"], error["ResponseMetadata"]["HTTPStatusCode"]) == ("InvalidRuntimeException", 502)
-    assert "ruby3.3" in error["Error"]["Message"]
-
-
 def test_function_calls_the_platform_with_its_own_credentials(stack: PlatformStack) -> None:
     source = "import boto3\ndef handler(event, context):\n    return boto3.client('sts').get_caller_identity()['Arn']\n"
     name = stack.deploy(None, source, Timeout=30, MemorySize=512)

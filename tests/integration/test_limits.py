@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 import zipfile
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.support import places
+from tests.support.functions import ECHO, zip_of
 from tests.support.servers import PrivateServers
 from tests.support.stack import PlatformStack
 
@@ -70,7 +72,7 @@ def limited(servers: PrivateServers) -> Iterator[PlatformStack]:
     with (
         places.data_folder() as data,
         PrivateServers(data) as own,
-        PlatformStack(data, own, account="000000000007", **LIMITS, **RATES) as running,
+        PlatformStack(data, own, account="000000000007", runtime_match="exact", **LIMITS, **RATES) as running,
     ):
         yield running
 
@@ -295,3 +297,20 @@ def test_command_shows_every_limit(limited: PlatformStack) -> None:
         "note": "",
     }
     assert {f"HEARTH_{name.upper()}" for name in LIMITS} <= rows.keys()
+
+
+def test_runtime_that_nobody_offers_is_said_at_creation_and_at_invocation(limited: PlatformStack) -> None:
+    """HEARTH_RUNTIME_MATCH=exact: nothing stands in for a Python that no host has yet."""
+    name, lambda_ = f"rt-{uuid.uuid4().hex[:12]}", limited.client("lambda")
+    role = "arn:aws:iam::000000000007:role/test"
+    code = {"ZipFile": zip_of(ECHO)}
+    created = lambda_.create_function(
+        FunctionName=name, Runtime="python3.15", Role=role, Handler="app.handler", Code=code
+    )
+    lambda_.get_waiter("function_active_v2").wait(FunctionName=name)
+    assert "`hearth runtimes`" in created["ResponseMetadata"]["HTTPHeaders"]["x-hearth-warning"]
+    with pytest.raises(ClientError) as caught:
+        limited.invoke(name)
+    error = caught.value.response
+    assert (error["Error"]["Code"], error["ResponseMetadata"]["HTTPStatusCode"]) == ("InvalidRuntimeException", 502)
+    assert "python3.15" in error["Error"]["Message"]

@@ -19,7 +19,8 @@ from workers.sandbox.isolation.spec import Exit, SpawnFailed
 from workers.sandbox.platform_relay import PlatformRelay
 
 _INFO_S = 5.0  # until bwrap has made its namespaces
-_STOP_S = 5.0
+#: some milliseconds; what waits for a disk that stalls can not be killed before that has answered
+_STOP_S = 20.0
 
 
 class Owner(Protocol):
