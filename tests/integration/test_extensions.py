@@ -361,7 +361,7 @@ async def test_a_go_program_is_an_extension(lab: Lab) -> None:
     source = Path(__file__).parents[1] / "support" / "go_extension"
     lab.layer()
     assert lab.layers_dir is not None
-    environment = os.environ | {"CGO_ENABLED": "0", "GOCACHE": str(places.CACHE / "go-build"), "GOFLAGS": "-mod=mod"}
+    environment = os.environ | places.go_environment() | {"GOFLAGS": "-mod=mod"}
     build = [go, "build", "-o", str(lab.layers_dir / "extensions" / "go-extension"), "."]
     await asyncio.to_thread(subprocess.run, build, cwd=source, env=environment, check=True)
     sandbox = await lab.ready()

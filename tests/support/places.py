@@ -26,3 +26,14 @@ def data_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def go_environment() -> dict[str, str]:
+    """For Go's tools: what they keep, their counters too, is kept in the cache folder."""
+    configuration = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
+    return {
+        "CGO_ENABLED": "0",
+        "GOCACHE": str(CACHE / "go-build"),
+        "GOENV": os.environ.get("GOENV") or str(configuration / "go" / "env"),
+        "XDG_CONFIG_HOME": str(CACHE / "config"),
+    }

@@ -65,7 +65,8 @@ def _digest(language: str, source: Source) -> str:
             digest.update(str(path.relative_to(SOURCES)).encode() + b"\0" + path.read_bytes())
     if source.tools:
         flag = "version" if source.tools[0] == "go" else "--version"
-        version = subprocess.run([source.tools[0], flag], capture_output=True, text=True)
+        environment = os.environ | places.go_environment()
+        version = subprocess.run([source.tools[0], flag], env=environment, capture_output=True, text=True)
         if version.returncode:  # rustup's cargo without a toolchain
             raise Unbuildable(f"{source.tools[0]} does not work: {version.stderr.strip()}")
         digest.update(version.stdout.encode())
@@ -103,7 +104,7 @@ def _java(source: Path, made: Path) -> None:
 
 def _go(source: Path, made: Path) -> None:
     flags = ["-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-tags", "lambda.norpc"]
-    _run(["go", "build", *flags, "-o", str(made / "bootstrap"), "."], source, {"CGO_ENABLED": "0"})
+    _run(["go", "build", *flags, "-o", str(made / "bootstrap"), "."], source, places.go_environment())
 
 
 def _rust(source: Path, made: Path) -> None:
