@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -39,7 +40,7 @@ _EXPIRED = ("ExpiredIteratorException",)
 _TRIMMED = ("TrimmedDataAccessException",)
 
 
-class RemoteSource:
+class RemoteSource(ABC):
     """What the two have in common. service: botocore's name of it."""
 
     service: str
@@ -135,11 +136,13 @@ class RemoteSource:
 
     _number_member: str
 
+    @abstractmethod
     def _named(self, shard_id: str) -> dict[str, Any]:
-        raise NotImplementedError
+        """The members of a request that say which shard is meant."""
 
+    @abstractmethod
     def _record(self, shard_id: str, given: Mapping[str, Any]) -> SourceRecord:
-        raise NotImplementedError
+        """given: a record as GetRecords gives it."""
 
 
 class RemoteKinesis(RemoteSource):
