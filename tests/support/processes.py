@@ -39,15 +39,23 @@ def children(pid: int) -> list[int]:
     return [child for _, child in sorted(found)]
 
 
-def remaining(identities: set[Identity], *, within_s: float = 0.0) -> set[Identity]:
-    """Those still alive, after waiting up to `within_s` for all of them to end."""
+def remaining(identities: set[Identity], *, within_s: float = 0.0) -> list[str]:
+    """What is still alive of them, after waiting up to `within_s` for all of them to end, each in words."""
     until = time.monotonic() + within_s
     while True:
         processes = table()
-        alive = {one for one in identities if one[0] in processes and processes[one[0]][1] == one[1]}
+        alive = [pid for pid, started in sorted(identities) if processes.get(pid, (0, 0))[1] == started]
         if not alive or time.monotonic() > until:
-            return alive
+            return [f"{pid} ({_state_of(pid)}): {command_of(pid)}" for pid in alive]
         time.sleep(0.1)
+
+
+def _state_of(pid: int) -> str:
+    """Its state's letter and the kernel function that it waits in, where that may be read."""
+    with contextlib.suppress(OSError):
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return f"{state} in {Path(f'/proc/{pid}/wchan').read_text() or '?'}"
+    return "gone"
 
 
 def command_of(pid: int) -> str:

@@ -1,4 +1,4 @@
-# ruff: noqa: ASYNC110, ASYNC240 (a test program: polling and small reads are fine in it)
+# ruff: noqa: ASYNC110, ASYNC240, ASYNC251 (a test program: polling, small reads and stopping the loop are fine in it)
 """Scenarios around a real Supervisor, run as a program so that they can run as any user of this machine.
 
     python -m tests.support.sandbox_scenarios SCENARIO WANT -> one JSON object on standard output
@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import resource
+import select
 import signal
 import socket
 import sys
@@ -316,7 +317,7 @@ async def staging(supervisor: Supervisor, code: Path) -> Answer:
 
 
 async def abandoned(supervisor: Supervisor, code: Path) -> Answer:
-    """Says which processes it started, then waits to be killed."""
+    """Says which processes it started, then waits to be killed, deaf to what its spawner has to say meanwhile."""
     script = (
         "import subprocess, time; subprocess.Popen(['/usr/bin/sleep', '60']); print('up', flush=True); time.sleep(60)"
     )
@@ -325,9 +326,14 @@ async def abandoned(supervisor: Supervisor, code: Path) -> Answer:
         while not _readable_now(process.output_fd):
             await asyncio.sleep(0.01)
     processes[0].freeze()  # where the host can: a frozen one must die too
+    unheard = await supervisor.spawn(a_spec("unheard", code, "import time; time.sleep(60)"))
+    # From here on this program does not read: its spawner gets a reset then, not an end.
+    os.kill(unheard.pid, signal.SIGKILL)
+    assert supervisor._client is not None
+    select.select([supervisor._client._channel], [], [], 10)
     pids = _descendants(os.getpid())
     print(json.dumps({"level": supervisor.level, "missing": supervisor.missing, "pids": pids}), flush=True)
-    await asyncio.sleep(120)
+    time.sleep(120)
     return {}
 
 

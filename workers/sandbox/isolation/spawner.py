@@ -66,6 +66,13 @@ class Spawner:
                 self._staging.build_open_etc(GATEWAY)
 
     def run(self) -> None:
+        """Until the worker has gone; whatever ends it, every sandbox ends with it."""
+        try:
+            self._serve()
+        finally:
+            self._end_all()
+
+    def _serve(self) -> None:
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_write)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -87,11 +94,17 @@ class Spawner:
                 os.read(wake_read, 4096)
                 self._reap()
             if self._worker.fileno() in ready:
-                message = self._worker.recv(MESSAGE_BYTES)
+                message = self._next_message()
                 if not message:
                     break
                 self._handle(json.loads(message))
-        self._end_all()
+
+    def _next_message(self) -> bytes:
+        """Empty: the worker has gone."""
+        try:
+            return self._worker.recv(MESSAGE_BYTES)
+        except ConnectionResetError:  # it died before it had read all that we told it
+            return b""
 
     def _end_all(self) -> None:
         """The worker has gone. Dying would do, but for a bwrap that has not yet tied its life to ours, and for
