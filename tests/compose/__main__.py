@@ -35,27 +35,28 @@ STAND_INS = {
 def main() -> int:
     if compose_command() is None:
         raise NoEngine("Compose is not installed: apt-get install docker-compose")
-    places.SCRATCH.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=places.SCRATCH, prefix="compose-") as scratch:
-        project = Project.copied_to(Path(scratch))
-        if (found := engine.running()) is not None:
-            print("the engine that runs here is used, with the images that it pulls", flush=True)
+    if (found := engine.running()) is not None:
+        print("the engine that runs here is used, with the images that it pulls", flush=True)
+        with copy() as project:
             project.compose(found, *PROFILES, "build")
             return run(found, project, "pulled")
-        with own_engine(project) as started:
-            return run(started, project, "stood-in")
+    engine.require_startable()
+    folder = CACHE / "engine"
+    print(f"no engine runs here: one of our own is started in {folder}", flush=True)
+    with contextlib.ExitStack() as kept:
+        with engine.for_building(folder) as builder:
+            stand_ins.make(builder, STAND_INS, CACHE)
+            project = kept.enter_context(copy())
+            project.compose(builder, "--file", str(stand_ins.FOLDER / "build.yml"), *PROFILES, "build")
+        with engine.for_running(folder) as runner:
+            return run(runner, project, "stood-in")
 
 
 @contextlib.contextmanager
-def own_engine(project: Project) -> Iterator[Engine]:
-    CACHE.mkdir(parents=True, exist_ok=True)
-    folder = CACHE / "engine"
-    with engine.for_building(folder) as builder:
-        print(f"no engine runs here: {folder} has one of our own", flush=True)
-        stand_ins.make(builder, STAND_INS, CACHE)
-        project.compose(builder, "--file", str(stand_ins.FOLDER / "build.yml"), *PROFILES, "build")
-    with engine.for_running(folder) as runner:
-        yield runner
+def copy() -> Iterator[Project]:
+    places.SCRATCH.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=places.SCRATCH, prefix="compose-") as scratch:
+        yield Project.copied_to(Path(scratch))
 
 
 def run(where: Engine, project: Project, images: str) -> int:

@@ -34,8 +34,11 @@ BUILDING = ("--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forw
 #: inside its own network namespace it does as anywhere else; the addresses are no other network's here
 RUNNING = ("--bip=10.79.0.1/24", "--default-address-pool=base=10.80.0.0/16,size=24")
 
-_START_S, _STOP_S = 60.0, 120.0
-_PROGRAMS = {"dockerd": "docker.io", "containerd": "containerd", "runc": "runc", "docker-init": "tini"}
+#: a daemon that fails ends by itself, so only one that hangs is waited for so long
+_START_S, _STOP_S = 180.0, 120.0
+_ANSWER_S = 60.0
+#: program -> Debian's package
+_PROGRAMS = {"dockerd": "docker.io", "containerd": "containerd", "runc": "runc", "docker-init": "docker.io"}
 
 
 class NoEngine(Exception):
@@ -70,9 +73,25 @@ def client() -> str:
 
 
 def running() -> Engine | None:
-    """The engine that DOCKER_HOST or the usual socket leads to, if it answers."""
-    done = subprocess.run([client(), "info"], capture_output=True, check=False, timeout=30)
-    return Engine(None) if done.returncode == 0 else None
+    """The engine that DOCKER_HOST or the usual socket leads to, if it answers. Raises NoEngine."""
+    return Engine(None) if _answers() else None
+
+
+def require_startable() -> None:
+    """Raises NoEngine if there is no point in trying to start one."""
+    if os.geteuid() != 0:
+        raise NoEngine("no engine answers, and only root can start one")
+    if lacking := {package: None for program, package in _PROGRAMS.items() if shutil.which(program) is None}:
+        raise NoEngine(f"no engine answers, and what one is made of is missing: apt-get install {' '.join(lacking)}")
+
+
+def _answers(*options: str) -> bool:
+    """A daemon that is loading, or whose disk stalls, may accept a call and leave it without an answer."""
+    try:
+        done = subprocess.run([client(), *options, "info"], capture_output=True, check=False, timeout=_ANSWER_S)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
 
 
 @contextlib.contextmanager
@@ -106,10 +125,6 @@ def _socket(folder: Path) -> str:
 
 @contextlib.contextmanager
 def _daemon(folder: Path, flags: Sequence[str], prefix: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-    if os.geteuid() != 0:
-        raise NoEngine("no engine answers, and only root can start one")
-    if lacking := [package for program, package in _PROGRAMS.items() if shutil.which(program) is None]:
-        raise NoEngine(f"no engine answers, and what one is made of is missing: apt-get install {' '.join(lacking)}")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "daemon.json").write_text("{}\n")  # the host's own is not for this one
     filled = [flag.format(folder=folder, storage=_storage(folder)) for flag in (*FLAGS, *flags)]
@@ -138,10 +153,7 @@ def _daemon(folder: Path, flags: Sequence[str], prefix: Sequence[str]) -> Iterat
 def _await(process: subprocess.Popen[bytes], folder: Path, log: Path) -> None:
     until_s = time.monotonic() + _START_S
     while time.monotonic() < until_s and process.poll() is None:
-        done = subprocess.run(
-            [client(), "--host", _socket(folder), "info"], capture_output=True, check=False, timeout=30
-        )
-        if done.returncode == 0:
+        if _answers("--host", _socket(folder)):
             return
         time.sleep(0.2)
     last = "\n".join(log.read_text(errors="replace").splitlines()[-15:])

@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -249,3 +252,91 @@ def test_health_check_tells_a_service_at_work_from_one_that_is_not(
     answer = alive(service, here | elsewhere)
     assert answer.returncode == 1
     assert service in answer.stderr
+
+
+#: what a command of the client ends with where no daemon answers
+NOBODY_ANSWERS = "#!/bin/sh\necho 'Cannot connect to the Docker daemon' >&2\nexit 1\n"
+DAEMON = ("dockerd", "containerd", "runc", "docker-init")
+
+
+@pytest.fixture
+def host() -> Iterator[Path]:
+    """A folder of all programs that a host has, at first without any of an engine's; every user may look into it."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        for program in ("sh", "unshare", "mount"):
+            found = shutil.which(program)
+            assert found is not None, "part of every Debian"
+            (folder / program).symlink_to(found)
+        yield folder
+
+
+def installed(host: Path, *programs: str, text: str = NOBODY_ANSWERS) -> None:
+    for program in programs:
+        (host / program).write_text(text)
+        (host / program).chmod(0o755)
+
+
+def compose_run(host: Path, *prefix: str) -> subprocess.CompletedProcess[str]:
+    """`tests/compose/run` where there are no other programs."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DOCKER")}
+    environment = kept | {"PATH": str(host), "XDG_CACHE_HOME": str(host / "cache")}
+    command = [*prefix, sys.executable, "-m", "tests.compose"]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize(
+    ("programs", "says"),
+    [
+        ((), "Compose is not installed: apt-get install docker-compose"),
+        (("docker-compose",), "the program `docker` is not installed: apt-get install docker.io"),
+    ],
+)
+def test_the_script_fails_where_nothing_is_installed(programs: tuple[str, ...], says: str, host: Path) -> None:
+    installed(host, *programs)
+    done = compose_run(host)
+    assert (done.returncode, done.stderr.splitlines()) == (1, [f"No engine: {says}"])
+    assert not (host / "cache").exists()
+
+
+def test_the_script_fails_for_a_user_who_can_start_no_engine(host: Path) -> None:
+    installed(host, "docker-compose", "docker", *DAEMON)
+    # a user who may read this clone wherever it is, and nothing else that root may
+    user = (
+        shutil.which("setpriv") or "setpriv",
+        "--reuid=1234",
+        "--inh-caps=+dac_override",
+        "--ambient-caps=+dac_override",
+        "--",
+    )
+    done = compose_run(host, *(user if os.geteuid() == 0 else ()))
+    assert (done.returncode, done.stderr.splitlines()) == (
+        1,
+        ["No engine: no engine answers, and only root can start one"],
+    )
+    assert not (host / "cache").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="for others the test above says it all")
+def test_the_script_fails_for_root_where_the_daemon_is_not_installed(host: Path) -> None:
+    installed(host, "docker-compose", "docker", "containerd", "runc")
+    done = compose_run(host)
+    says = "No engine: no engine answers, and what one is made of is missing: apt-get install docker.io"
+    assert (done.returncode, done.stderr.splitlines()) == (1, [says])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="others start no daemon")
+def test_the_script_fails_with_the_daemons_last_words_where_it_ends_at_once(host: Path) -> None:
+    installed(host, "docker-compose", "docker", *DAEMON)
+    installed(
+        host, "dockerd", text="#!/bin/sh\necho failed to start daemon: Devices cgroup is not mounted >&2\nexit 1\n"
+    )
+    done = compose_run(host)
+    assert done.returncode == 1
+    first, *last = done.stderr.splitlines()
+    log = host / "cache" / "hearth" / "compose" / "engine" / "dockerd.log"
+    assert first == f"No engine: Docker's daemon does not start here. The end of {log}:"
+    # a container's root may not even make the mount namespace that the daemon runs in
+    assert last == log.read_text().splitlines()
+    assert last[0].startswith(("failed to start daemon", "unshare: "))
