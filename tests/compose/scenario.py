@@ -40,6 +40,8 @@ MOST_IMAGE_MB = 300
 #: with two cores and other work on the machine
 START_S, HEAL_S, ACCEPTED_S = 300.0, 180.0, 240.0
 EVENTS, EXECUTIONS, RECORDS = 60, 20, 100
+#: events that must be running when their worker dies are handed over within this, and run twice as long
+RUNNING_S = 6.0
 SOURCE = """
 import os, time
 new = True
@@ -212,14 +214,18 @@ class Scenario:
         kinesis.get_waiter("stream_exists").wait(StreamName="numbers", WaiterConfig={"Delay": 1})
         kept: list[str] = []
 
-        def hand_over(part: int) -> None:
-            """A third of all; what is refused was not accepted, and is handed over again."""
-            event = json.dumps({"sleep": 0.05 if part else 8}).encode()
+        def hand_over_events(sleep: float) -> float:
+            """A third of all; what is refused was not accepted, and is handed over again. How long it took, seconds."""
+            began_s, event = time.monotonic(), json.dumps({"sleep": sleep}).encode()
             for _ in range(EVENTS // 3):
                 answer = persistently(
                     lambda: function.invoke(FunctionName="hello", InvocationType="Event", Payload=event)
                 )
                 accepted.add(answer["ResponseMetadata"]["RequestId"])
+            return time.monotonic() - began_s
+
+        def hand_over(part: int) -> None:
+            """A third of executions and records, likewise."""
             for _ in range(EXECUTIONS // 3):
                 started = persistently(lambda: states.start_execution(stateMachineArn=machine, name=uuid.uuid4().hex))
                 executions.append(started["executionArn"])
@@ -229,12 +235,16 @@ class Scenario:
                 kept.append(text)
 
         hand_over(0)
+        while hand_over_events(2 * RUNNING_S) > RUNNING_S:
+            self.all_ran(accepted)  # so slow a disk: the first of them may end at any moment
         killed = self.project.kill(self.engine, "workers")
         say(f"killed a workers container ({killed.id[:12]})")
         hand_over(1)
+        hand_over_events(0.05)
         killed = self.project.kill(self.engine, "rabbitmq")
         say(f"killed the rabbitmq container ({killed.id[:12]})")
         hand_over(2)
+        hand_over_events(0.05)
         began_s = time.monotonic()
         self.project.wait_ready(self.engine, within_s=HEAL_S, workers=3, rabbitmq=1)
         persistently(lambda: self.invoke({"number": 1}))
@@ -269,8 +279,10 @@ class Scenario:
 
     def stops_when_what_runs_is_finished(self) -> None:
         with ThreadPoolExecutor(1) as thread:
-            call = thread.submit(self.invoke, {"sleep": 8, "number": 3})
-            time.sleep(3)
+            before = self.logged("START")
+            call = thread.submit(self.invoke, {"sleep": 12, "number": 3})
+            while self.logged("START") == before and not call.done():
+                time.sleep(0.2)
             self.compose("stop", "gateway", "workers", "pollers", "orchestrators")
             require(call.result()["number"] == 3, "the answer of what ran is missing")
         codes = {
@@ -345,14 +357,21 @@ class Scenario:
         return dict(json.loads(payload))
 
     def all_ran(self, accepted: set[str]) -> None:
-        logs, left, until_s = self.client("logs"), set(accepted), time.monotonic() + ACCEPTED_S
+        left, until_s = set(accepted), time.monotonic() + ACCEPTED_S
         while left:
-            pages = logs.get_paginator("filter_log_events").paginate(
-                logGroupName="/aws/lambda/hello", filterPattern="REPORT"
-            )
-            left -= {entry["message"].split()[2] for page in pages for entry in page["events"]}
+            left -= self.logged("REPORT")
             require(time.monotonic() < until_s, f"{len(left)} of {len(accepted)} accepted events have not run")
             time.sleep(1.0)
+
+    def logged(self, word: str) -> set[str]:
+        """Ids of requests whose START, END or REPORT line is in the log."""
+        pages = (
+            self.client("logs")
+            .get_paginator("filter_log_events")
+            .paginate(logGroupName="/aws/lambda/hello", filterPattern=word)
+        )
+        lines = [entry["message"] for page in pages for entry in page["events"]]
+        return {line.split()[2] for line in lines if line.startswith(word)}
 
     def ended(self, states: Any, executions: list[str]) -> list[str]:
         until_s = time.monotonic() + ACCEPTED_S
