@@ -22,6 +22,7 @@ from gateway.front_doors import doors
 from gateway.front_doors.entry import entry_of
 from gateway.http import Answer, Request
 from gateway.ids import new_request_id
+from gateway.leaving import Leaving
 from gateway.not_served import error_answer
 from gateway.pass_through import Incoming
 from gateway.protocols.service import Service
@@ -49,10 +50,14 @@ _STARTING = "The platform is starting: it is not connected to its broker and sto
 
 
 class Gateway:
-    """`app = Gateway(settings)`; uvicorn calls it. `lifespan` opens and closes the backends."""
+    """`app = Gateway(settings)`; uvicorn calls it. `lifespan` opens and closes the backends.
+
+    leaving: told of every request; the server asks it before it stops.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.leaving = Leaving(settings.leave_seconds)
         self._limits = Limits.of(settings)
         self._endpoints = AwsEndpoints(settings)
         here = self._endpoints.here
@@ -126,6 +131,7 @@ class Gateway:
         try:
             entry = entry_of(request)
             if entry is not None:
+                self.leaving.request_came(time.monotonic())
                 request.body = await read_body(receive, doors.MAX_BODY_BYTES)
                 answer = await doors.answer(self._backends, entry, scope, request, request_id)
             else:
@@ -133,6 +139,8 @@ class Gateway:
                 answer = side if side is not None else await self._service(request, request_id, receive)
         except Disconnected:
             return
+        if self.leaving.began:
+            answer.headers.append((b"connection", b"close"))
         await send_answer(receive, send, answer, request_id, head=request.method == "HEAD")
 
     def _request(self, scope: Scope) -> Request:
@@ -150,6 +158,8 @@ class Gateway:
         match request.path if not request.from_function else "":
             case "/health" | "/_hearth/health":
                 return await health.health(self._backends)
+            case "/health/gateway":
+                return health.gateway_health(leaving=self.leaving.began)
             case "/_localstack/health":
                 return await health.localstack_health(self._backends)
             case "/metrics":
@@ -164,6 +174,7 @@ class Gateway:
 
     async def _service(self, request: Request, request_id: str, receive: Receive) -> Answer:
         """One of AWS's services: run here, or somewhere else."""
+        self.leaving.request_came(time.monotonic())
         if _head_bytes(request) > self._limits.head_bytes:
             return Answer(431, _HEAD_TOO_LARGE, [(b"content-type", b"application/json"), (b"connection", b"close")])
         signed = signed_service(request)

@@ -1,4 +1,4 @@
-"""Is it up: `/health` for people and balancers, `/_localstack/health` for tools that ask in LocalStack's shape."""
+"""Is it up: `/health` for people, `/health/gateway` for balancers, `/_localstack/health` for tools of LocalStack's."""
 
 from __future__ import annotations
 
@@ -28,6 +28,15 @@ async def health(backends: Backends | None) -> Answer:
     if backends is not None:
         body["services"] = backends.aws.endpoints.table()
     return Answer(200 if ready else 503, orjson.dumps(body), [JSON])
+
+
+def gateway_health(*, leaving: bool) -> Answer:
+    """Whether to send requests here. Asks nobody: servers that are away or slow are so for every gateway alike.
+
+    404, not 503, is what HAProxy's `http-check disable-on-404` takes as a farewell, at the first time it sees it.
+    """
+    status, word = (404, "leaving") if leaving else (200, "serving")
+    return Answer(status, orjson.dumps({"status": word}), [JSON])
 
 
 async def localstack_health(backends: Backends | None) -> Answer:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
+from uvicorn import Config, Server
 from uvicorn_worker import UvicornWorker
 
 from gateway.http_protocol import GatewayProtocol
+from gateway.leaving import Leaving
 from hearth.service import end_with_parent
 from hearth.settings import Settings
 
@@ -20,6 +25,18 @@ from hearth.settings import Settings
 KEEP_ALIVE_S = 75
 #: a worker process whose event loop stands still for this long is replaced
 STUCK_S = 60
+
+
+class GatewayServer(Server):
+    """uvicorn's, which goes on serving after SIGTERM until `leaving` lets it go."""
+
+    def __init__(self, config: Config, leaving: Leaving) -> None:
+        super().__init__(config)
+        self._leaving = leaving
+
+    async def on_tick(self, counter: int) -> bool:
+        """Whether to stop now; asked ten times a second."""
+        return await super().on_tick(counter) and self._leaving.may_go(time.monotonic())
 
 
 class GatewayWorker(UvicornWorker):
@@ -38,6 +55,15 @@ class GatewayWorker(UvicornWorker):
         # else it would hold the port of a gateway whose master was killed with -9
         end_with_parent(self.ppid)
         super().init_process()
+
+    async def _serve(self) -> None:
+        """As its base's, with a server of ours."""
+        self.config.app = self.wsgi
+        server = GatewayServer(self.config, self.wsgi.leaving)
+        self._install_sigquit_handler()
+        await server.serve(sockets=self.sockets)
+        if not server.started:
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
 
 class PlatformLogger(Logger):
@@ -62,7 +88,7 @@ class _Application(BaseApplication):
             "workers": settings.gateway_processes or max(1, (os.cpu_count() or 2) // 2),
             "logger_class": "gateway.serve.PlatformLogger",
             "worker_class": "gateway.serve.GatewayWorker",
-            "graceful_timeout": int(settings.drain_seconds),
+            "graceful_timeout": int(settings.drain_seconds + 2 * settings.leave_seconds),
             "timeout": STUCK_S,
             "keepalive": KEEP_ALIVE_S,
             "backlog": 2048,

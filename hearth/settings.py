@@ -144,6 +144,9 @@ class Settings(BaseSettings):
     gateway_processes: int | None = Field(None, description="gunicorn workers (default: half the cores)", ge=1)
     workers: int = Field(1, description="fewest worker processes of a host; the load adds more", ge=1)
     drain_seconds: float = Field(30.0, description="how long a stopping process waits for what runs", gt=0)
+    leave_seconds: float = Field(
+        0.0, description="a stopping gateway serves until no request has come for so long; at most twice as long", ge=0
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the platform's own log")
     stack: str | None = Field(None, description="internal: set by `hearth up` for its children")
 

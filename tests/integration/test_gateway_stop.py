@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,40 @@ def gateway_process(own: PlatformStack) -> int:
     return int(children[0])
 
 
+def times_taken(own: PlatformStack, name: str) -> int:
+    logs = own.client("logs")
+    try:
+        found = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}", filterPattern="taken")
+    except logs.exceptions.ResourceNotFoundException:  # the first line makes it, a moment after it was printed
+        return 0
+    return len(found["events"])
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def answer_of(connection: http.client.HTTPConnection, path: str) -> tuple[int, str | None]:
+    """(status, header Connection); status 0: nobody listens."""
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
+    except ConnectionRefusedError:
+        return 0, None
+    return answer.status, answer.headers["Connection"]
+
+
 def test_stopping_gateway_answers_what_is_running_and_takes_no_more(own: PlatformStack) -> None:
     name = own.deploy(None, SLOW, Timeout=30)
     own.invoke(name, 0)
     answers: list[dict[str, Any]] = []
-    caller = threading.Thread(target=lambda: answers.append(own.invoke(name, 2)))
+    caller = threading.Thread(target=lambda: answers.append(own.invoke(name, 4)))
     caller.start()
-    time.sleep(0.5)
+    wait_until(lambda: times_taken(own, name) == 2)
 
     own.stop("gateway")
     caller.join(10)
@@ -58,6 +86,28 @@ def test_stopping_gateway_answers_what_is_running_and_takes_no_more(own: Platfor
     own.start("gateway")
     own.wait_ready()
     assert own.invoke(name, 0)["Payload"] == "done"
+
+
+def test_gateway_that_leaves_tells_balancers_and_goes_on_serving(servers: PrivateServers, tmp_path: Path) -> None:
+    leaving = PlatformStack(tmp_path, servers, leave_seconds=60)  # longer than this test
+    leaving.start("gateway")
+
+    def ask(path: str) -> tuple[int, str | None]:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", leaving.port, timeout=20)) as new:
+            return answer_of(new, path)
+
+    try:
+        wait_until(lambda: ask("/health/gateway") == (200, None))
+        kept = http.client.HTTPConnection("127.0.0.1", leaving.port, timeout=20)
+        unsigned = answer_of(kept, "/2015-03-31/functions")
+        assert unsigned == (403, None)
+        os.kill(leaving.pids("gateway")[0], signal.SIGTERM)
+        wait_until(lambda: ask("/health/gateway") == (404, "close"))
+        assert answer_of(kept, "/2015-03-31/functions") == (403, "close")
+        assert ask("/2015-03-31/functions") == (403, "close")
+    finally:
+        os.killpg(leaving.pids("gateway")[0], signal.SIGKILL)
+        leaving.stop("gateway")
 
 
 def test_killed_process_of_the_gateway_is_replaced(own: PlatformStack) -> None:
