@@ -14,7 +14,7 @@ PYTHONS := $(PYTHON) python3.11 python3.12 python3.13 python3.14 python3 /usr/bi
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help up down status check test fmt lint types unit integration faults load bench bench-events bench-streams
+.PHONY: help up down status check test fmt lint types unit integration faults load bench bench-events bench-workflows bench-streams
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \

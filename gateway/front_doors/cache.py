@@ -51,7 +51,8 @@ class DoorCache(Generic[T]):
         loaded = await self._load(door_id, kept)
         if loaded is None:
             self._entries.pop(door_id, None)
-        elif generation == self._generation:
+        elif self._entries.get(door_id, (-1, None))[0] <= generation:  # of two that were loaded at once, the later
+            # even if something has changed meanwhile: it is looked up again then, and keeps what it has learnt
             if len(self._entries) >= MAX_ENTRIES and door_id not in self._entries:
                 del self._entries[next(iter(self._entries))]
             self._entries[door_id] = (generation, loaded)

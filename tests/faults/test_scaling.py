@@ -13,12 +13,14 @@ from typing import Any
 
 from tests.faults.conftest import Start
 from tests.support import load
+from tests.support.function_logs import logged
 from tests.support.stack import PlatformStack
 
 SLEEPER = """
 import os, time
 
 def handler(event, context):
+    print("sleeps", event["s"])
     time.sleep(event["s"])
     return event["i"]
 """
@@ -148,7 +150,7 @@ def test_stop_of_the_whole_fleet_waits_for_drain_seconds_only(start: Start) -> N
     assert load.one(stack, function, {"i": 0, "s": 0}).code == "ok"
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(load.one, stack, function, {"i": 1, "s": 50})
-        time.sleep(1)
+        logged(stack, function, "sleeps 50")
         stack.stop("fleet")
         assert actions(stack)["drain_timeout"] == 1
         assert running.result().code == "ServiceException"

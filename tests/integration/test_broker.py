@@ -90,7 +90,7 @@ class Server:
         return lane
 
     async def next(self) -> Delivery:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not self.seen:
                 self.came.clear()
                 await self.came.wait()

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.function_logs import logged
 from tests.support.servers import PrivateServers
 from tests.support.stack import PlatformStack
 
@@ -21,7 +22,7 @@ SLOW = """
 import time
 
 def handler(event, context):
-    print("taken")
+    print("taken", event)
     time.sleep(event)
     return "done"
 """
@@ -39,15 +40,6 @@ def gateway_process(own: PlatformStack) -> int:
     master = own.pids("gateway")[0]
     children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
     return int(children[0])
-
-
-def times_taken(own: PlatformStack, name: str) -> int:
-    logs = own.client("logs")
-    try:
-        found = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}", filterPattern="taken")
-    except logs.exceptions.ResourceNotFoundException:  # the first line makes it, a moment after it was printed
-        return 0
-    return len(found["events"])
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
@@ -74,7 +66,7 @@ def test_stopping_gateway_answers_what_is_running_and_takes_no_more(own: Platfor
     answers: list[dict[str, Any]] = []
     caller = threading.Thread(target=lambda: answers.append(own.invoke(name, 4)))
     caller.start()
-    wait_until(lambda: times_taken(own, name) == 2)
+    logged(own, name, "taken 4")
 
     own.stop("gateway")
     caller.join(10)

@@ -379,9 +379,9 @@ async def test_bills_say_what_ran(lab: Lab) -> None:
 
 async def test_init_is_billed_where_the_platform_bills_as_aws_now_does(lab: Lab) -> None:
     lab.services = replace(lab.services, billing="aws-2025")
-    sandbox = await lab.ready("import time\ntime.sleep(0.3)\ndef handler(e, c): return e\n")
-    assert (await sandbox.invoke(invocation())).billed_ms > 300
-    assert (await sandbox.invoke(invocation())).billed_ms < 300
+    sandbox = await lab.ready("import time\ntime.sleep(1)\ndef handler(e, c): return e\n")
+    assert (await sandbox.invoke(invocation())).billed_ms > 1000
+    assert (await sandbox.invoke(invocation())).billed_ms < 1000
 
 
 _HOOKS = """

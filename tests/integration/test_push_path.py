@@ -16,6 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.support import load
+from tests.support.function_logs import logged
 from tests.support.functions import ECHO, zip_of
 from tests.support.stack import PlatformStack
 
@@ -196,19 +197,6 @@ def test_tail_has_this_invocations_log(stack: PlatformStack, zoo: str) -> None:
     )
 
 
-def logged(stack: PlatformStack, function: str, phrase: str) -> list[dict[str, Any]]:
-    """The log events with this phrase, as soon as there are any: logs are written in batches."""
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        answer = stack.client("logs").filter_log_events(
-            logGroupName=f"/aws/lambda/{function}", filterPattern=f'"{phrase}"'
-        )
-        if answer["events"]:
-            return list(answer["events"])
-        time.sleep(0.1)
-    raise AssertionError(f"{phrase!r} was never logged")
-
-
 def test_log_of_a_function_is_read_through_cloudwatch_logs(stack: PlatformStack, zoo: str) -> None:
     needle = f"needle {time.time()}"
     invoke(stack, zoo, {"do": "print", "lines": [needle]})
@@ -299,7 +287,14 @@ def test_hundred_first_requests_at_once_are_all_answered_and_again_warm(stack: P
         assert sorted(answer.payload for answer in result.answers) == list(range(100))
 
 
-VERSIONED = "import time\ndef handler(event, context):\n    time.sleep(event.get('s', 0))\n    return {version}\n"
+VERSIONED = """
+import time
+
+def handler(event, context):
+    print("runs for", event.get("s", 0))
+    time.sleep(event.get("s", 0))
+    return {version}
+"""
 
 
 @pytest.fixture
@@ -323,7 +318,7 @@ def test_after_the_waiter_new_code_runs_while_old_calls_finish_on_the_old(stack:
     function = stack.deploy(None, VERSIONED.format(version=1), Timeout=10)
     assert stack.invoke(function, {})["Payload"] == 1
     in_flight = slow_call(function, 2.5)
-    time.sleep(0.3)  # it runs by now: nothing in the API tells
+    logged(stack, function, "runs for 2.5")
     lambda_ = stack.client("lambda")
     for version in (2, 3):
         lambda_.update_function_code(FunctionName=function, ZipFile=zip_of(VERSIONED.format(version=version)))

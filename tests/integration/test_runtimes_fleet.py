@@ -6,18 +6,17 @@ import asyncio
 import json
 import subprocess
 import sys
-import time
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from hearth.broker.connection import Broker
 from hearth.broker.topology import declare_shared
 from hearth.cli.package import zip_folder
 from tests.conftest import missing
+from tests.support.function_logs import logged
 from tests.support.functions import ECHO, zip_of
 from tests.support.runtime_packages import Unbuildable, package
 from tests.support.servers import PrivateServers
@@ -45,16 +44,7 @@ def warning(answer: dict[str, Any]) -> str | None:
 
 
 def log_of(stack: PlatformStack, name: str) -> list[str]:
-    """Its messages, once there are any: they are written in batches."""
-    until_s = time.monotonic() + 20
-    while True:
-        try:
-            found = stack.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{name}")
-            return [event["message"] for event in found["events"]]
-        except ClientError:
-            if time.monotonic() > until_s:
-                raise
-            time.sleep(0.2)
+    return [event["message"] for event in logged(stack, name)]
 
 
 def test_a_function_for_a_runtime_that_is_not_installed_runs_on_the_nearest_and_says_so(stack: PlatformStack) -> None:

@@ -61,7 +61,7 @@ async def test_a_deleted_door_is_gone() -> None:
     assert await table.cache.get("a") is None
 
 
-async def test_what_was_loaded_while_something_changed_is_not_kept() -> None:
+async def test_what_was_loaded_while_something_changed_is_looked_up_again() -> None:
     table = Table()
     await table.cache.lease.renew()
     load = table.load
@@ -72,6 +72,28 @@ async def test_what_was_loaded_while_something_changed_is_not_kept() -> None:
         return loaded
 
     table.cache._load = slow
+    first = await table.cache.get("a")
+    table.cache._load = load
+    assert await table.cache.get("a") is first
+    assert (table.loads, table.looks) == (["a"], 2)
+    table.revisions["a"] = 2
+    table.cache.changed()
+    assert await table.cache.get("a") == [2]
+
+
+async def test_a_slow_load_does_not_replace_what_was_loaded_after_a_change() -> None:
+    table = Table()
+    await table.cache.lease.renew()
+    load = table.load
+
+    async def overtaken(door_id: str, kept: list[int] | None) -> list[int] | None:
+        loaded = await load(door_id, kept)
+        table.revisions["a"], table.cache._load = 2, load
+        table.cache.changed()
+        assert await table.cache.get("a") == [2]
+        return loaded
+
+    table.cache._load = overtaken
     assert await table.cache.get("a") == [1]
-    assert await table.cache.get("a") == [1]
+    assert await table.cache.get("a") == [2]
     assert table.loads == ["a", "a"]
