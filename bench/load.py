@@ -64,8 +64,9 @@ def plain_requests(url: str, payloads: Sequence[bytes]) -> list[Request]:
 class _Clients:
     """What the connections of one run share: the requests in turn, the end of it, and what was seen."""
 
-    def __init__(self, requests: Sequence[Request], budget: int | None, concurrency: int) -> None:
+    def __init__(self, requests: Sequence[Request], budget: int | None, concurrency: int, pause_s: float) -> None:
         self.load = Load()
+        self.pause_s = pause_s
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._requests = requests
         self._budget = budget
@@ -76,8 +77,9 @@ class _Clients:
     def next_request(self) -> Request | None:
         if self._stopped or self._sent == self._budget:
             return None
+        request = self._requests[self._sent % len(self._requests)]
         self._sent += 1
-        return self._requests[self._sent % len(self._requests)]
+        return request
 
     def stop(self) -> None:
         """Send nothing more; what is in flight is waited for."""
@@ -130,7 +132,10 @@ class _Client(asyncio.Protocol):
         elapsed_ns = monotonic_ns() - self._sent_ns
         self._received = b""
         self._judge(head, received[head_end + 4 :], elapsed_ns)
-        self.start()
+        if self._clients.pause_s:
+            asyncio.get_running_loop().call_later(self._clients.pause_s, self.start)
+        else:
+            self.start()
 
     def _judge(self, head: bytes, body: bytes, elapsed_ns: int) -> None:
         assert self._request is not None
@@ -159,15 +164,18 @@ async def run_load(
     concurrency: int,
     seconds: float | None = None,
     count: int | None = None,
+    pause_s: float = 0.0,
     grace_s: float = 30.0,
 ) -> Load:
     """Send `requests` in turn over `concurrency` connections, for so many seconds or until `count` are sent.
+
+    pause_s: of each connection, between an answer and its next request.
 
     Connections are open before the clock starts. What is still unanswered `grace_s` after the end counts as an
     error. A connection that breaks is an error too and is not replaced.
     """
     loop = asyncio.get_running_loop()
-    clients = _Clients(requests, count, concurrency)
+    clients = _Clients(requests, count, concurrency, pause_s)
     opened = [await loop.create_connection(lambda: _Client(clients), host, port) for _ in range(concurrency)]
     started_ns = monotonic_ns()
     for _, client in opened:
