@@ -174,10 +174,10 @@ async def latency(streams: Streams, platform: Platform, count: int) -> list[str]
         paced = await run_load(platform.host, platform.port, requests, concurrency=1, count=each, pause_s=PAUSE_S)
         began_ns = time.monotonic_ns()
         sent = await streams.put_each("bench-quick", range(number * each, (number + 1) * each))
-        starts = {one: at for _, one, at in await streams.got(began_ns, each)}
+        starts = {first + one: at for size, first, at in await streams.got(began_ns, each) for one in range(size)}
         warm_ms += [one / 1e6 for one in warm.latencies_ns]
         paced_ms += [one / 1e6 for one in paced.latencies_ns]
-        put_ms += [(starts[one] - at) / 1e6 for one, at in sent.items() if one in starts]
+        put_ms += [(starts[one] - at) / 1e6 for one, at in sent.items()]
     put50, paced50, warm50 = (_at(of, 50) for of in (put_ms, paced_ms, warm_ms))
     return [
         f"PutRecord to function start: p50 {put50:.2f} ms, p99 {_at(put_ms, 99):.2f} ms ({len(put_ms)} records)",

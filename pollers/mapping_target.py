@@ -7,7 +7,9 @@ concurrency of 0 counts as throttled: the mapping waits until it is raised.
 from __future__ import annotations
 
 import random
+import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hearth.clock import Deadline
@@ -17,9 +19,12 @@ from hearth.lineage import MAX_PASSES, pass_through, stops
 from hearth.model.function import FunctionVersion
 from hearth.model.invocation import Invocation, InvocationResult, InvocationType, Outcome
 from hearth.settings import Settings
+from hearth.store import keys
 from hearth.store.concurrency import concurrency_of
 from hearth.store.functions import Beside, FunctionTable
 
+#: how long a function's record is believed that was read together with the records to run it on
+BELIEVED_S = 0.01
 NO_FUNCTION = "There is no such function or qualifier."
 RECURSION = "The chain of invocations came through the function too often; it was stopped."
 
@@ -51,10 +56,22 @@ class MappingTarget:
         self._invoker = invoker
         self._place = place
         self._qualifier = qualifier
+        self._seen: Mapping[bytes, bytes] | None = None
+        self._seen_s = 0.0
+
+    @property
+    def key(self) -> str:
+        """Of the function's hash."""
+        return keys.function(*self._place)
+
+    def saw(self, fields: Mapping[bytes, bytes]) -> None:
+        """The function's hash as it was after the records had come that run next: spares `find` its round trip."""
+        self._seen, self._seen_s = fields, time.monotonic()
 
     async def find(self) -> Runnable | None:
         """None: there is no such function or qualifier. Raises Unavailable."""
-        found = await self._functions.resolve(*self._place, self._qualifier or None, random.random())
+        seen = self._seen if time.monotonic() - self._seen_s < BELIEVED_S else None
+        found = await self._functions.resolve(*self._place, self._qualifier or None, random.random(), seen)
         if found is None:
             return None
         function, record = found

@@ -15,10 +15,8 @@ from hearth.errors import Unavailable
 from hearth.model.change import STREAM_ARN, Change, ChangeStream, horizon_ms
 from hearth.model.stream import FIRST, EntryId
 from hearth.store import keys
+from hearth.store.arrivals import arrivals
 from hearth.store.client import Store
-
-#: below the connections' own time-out
-_WAIT_S = 2.0
 
 
 class ChangeLogs:
@@ -49,17 +47,16 @@ class ChangeLogs:
         found = await self._call(self._state.redis.xrange(change_log(stream), str(start), "+", count))
         return [Change.read(EntryId.parse(entry.decode()), fields, stream.view) for entry, fields in found]
 
-    async def read_or_wait(self, stream: ChangeStream, start: EntryId, count: int, most_s: float) -> list[Change]:
-        """`read`; when there is nothing yet, what comes first within so many seconds (two at the most)."""
-        before = EntryId(start.ms, start.number - 1) if start.number else EntryId(max(0, start.ms - 1), 2**63 - 1)
-        block_ms = max(1, round(min(most_s, _WAIT_S) * 1000))
-        streams: Any = {change_log(stream): str(before)}
-        found = await self._call(self._state.waiting.xread(streams, count=count, block=block_ms))
-        return [
-            Change.read(EntryId.parse(entry.decode()), fields, stream.view)
-            for _, entries in found or ()
-            for entry, fields in entries
-        ]
+    async def read_or_wait(
+        self, stream: ChangeStream, start: EntryId, count: int, most_s: float, beside: str = ""
+    ) -> tuple[list[Change], dict[bytes, bytes] | None]:
+        """`read`; when there is nothing yet, what comes first within so many seconds (two at the most).
+
+        beside: key of a hash; it is read after the changes have come (`hearth.store.arrivals`).
+        """
+        entries, beside_them = await arrivals(self._state, change_log(stream), start, count, most_s, beside)
+        changes = [Change.read(EntryId.parse(entry.decode()), fields, stream.view) for entry, fields in entries]
+        return changes, beside_them
 
     async def last(self, stream: ChangeStream) -> EntryId:
         """Of the newest change that there ever was; FIRST if there was none."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -137,7 +137,7 @@ class Function:
         return dict(sorted(found.items()))
 
     @classmethod
-    def from_hash(cls, fields: dict[bytes, bytes]) -> Function | None:
+    def from_hash(cls, fields: Mapping[bytes, bytes]) -> Function | None:
         if b"record" not in fields:
             return None
         named = {name.decode(): data for name, data in fields.items()}
@@ -183,10 +183,19 @@ class FunctionTable:
         return Function.from_hash(await self._call(self._state.redis.hgetall(keys.function(account, region, name))))
 
     async def resolve(
-        self, account: str, region: str, name: str, qualifier: str | None, draw: float
+        self,
+        account: str,
+        region: str,
+        name: str,
+        qualifier: str | None,
+        draw: float,
+        fields: Mapping[bytes, bytes] | None = None,
     ) -> tuple[Function, FunctionRecord] | None:
-        """The function and the version that the qualifier means for this request; None if either is not there."""
-        function = await self.function(account, region, name)
+        """The function and the version that the qualifier means for this request; None if either is not there.
+
+        fields: of the function's hash, by who has just read it.
+        """
+        function = await self.function(account, region, name) if fields is None else Function.from_hash(fields)
         number = function.target(qualifier, draw) if function else None
         if function is None or number is None:
             return None

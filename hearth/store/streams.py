@@ -17,13 +17,12 @@ from redis.exceptions import RedisError, ResponseError
 from hearth.errors import Unavailable
 from hearth.model.stream import FIRST, EntryId, Shard, Stream
 from hearth.store import keys
+from hearth.store.arrivals import arrivals
 from hearth.store.client import Store
 
 _NAMES_AT_ONCE = 1000
 #: streams that a process remembers
 _MAX_KNOWN = 1000
-#: below the connections' own time-out
-_WAIT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +121,15 @@ class StreamTable:
         return [_record(entry, one) for entry, one in found]
 
     async def read_or_wait(
-        self, stream: Stream, shard: Shard, start: EntryId, count: int, most_s: float
-    ) -> list[Record]:
-        """`read`; when there is nothing yet, what comes first within so many seconds (two at the most)."""
-        block_ms = max(1, round(min(most_s, _WAIT_S) * 1000))
-        streams: Any = {shard_log(stream, shard): str(_before(start))}
-        found = await self._call(self._state.waiting.xread(streams, count=count, block=block_ms))
-        return [_record(entry, one) for _, entries in found or () for entry, one in entries]
+        self, stream: Stream, shard: Shard, start: EntryId, count: int, most_s: float, beside: str = ""
+    ) -> tuple[list[Record], dict[bytes, bytes] | None]:
+        """`read`; when there is nothing yet, what comes first within so many seconds (two at the most).
+
+        beside: key of a hash; it is read after the records have come (`hearth.store.arrivals`).
+        """
+        log = shard_log(stream, shard)
+        entries, fields = await arrivals(self._state, log, start, count, most_s, beside)
+        return [_record(entry, one) for entry, one in entries], fields
 
     async def last(self, stream: Stream, shard: Shard) -> EntryId:
         """Of the newest record that there ever was; FIRST if there was none."""
@@ -142,9 +143,8 @@ class StreamTable:
 
     async def wait(self, stream: Stream, shard: Shard, start: EntryId, most_s: float) -> bool:
         """Until the log has an entry from `start` on; False: none came in so many seconds (two at the most)."""
-        block_ms = max(1, round(min(most_s, _WAIT_S) * 1000))
-        streams: Any = {shard_log(stream, shard): str(_before(start))}
-        return bool(await self._call(self._state.waiting.xread(streams, count=1, block=block_ms)))
+        entries, _ = await arrivals(self._state, shard_log(stream, shard), start, 1, most_s)
+        return bool(entries)
 
     async def now_ms(self) -> int:
         """The clock that entries' ids are made by."""
@@ -174,11 +174,6 @@ class StreamTable:
 
 def _record(entry: bytes, fields: dict[bytes, bytes]) -> Record:
     return Record(EntryId.parse(entry.decode()), fields[b"k"].decode(), fields[b"d"])
-
-
-def _before(entry: EntryId) -> EntryId:
-    """What XREAD is to read after."""
-    return EntryId(entry.ms, entry.number - 1) if entry.number else EntryId(max(0, entry.ms - 1), 2**63 - 1)
 
 
 def shard_log(stream: Stream, shard: Shard) -> str:

@@ -34,9 +34,11 @@ class KinesisSource:
     batch_member = "KinesisBatchInfo"
     whole_seconds = False
 
-    def __init__(self, table: StreamTable, arn: str) -> None:
-        """arn: of the stream, or of a consumer of it; records name it as their source."""
+    def __init__(self, table: StreamTable, arn: str, beside: str = "") -> None:
+        """arn: of the stream, or of a consumer of it; records name it as their source. beside: key of a hash that is
+        read with records that were waited for."""
         self._table = table
+        self._beside_key = beside
         self._arn = arn
         _, _, _, region, account, resource = arn.split(":", 5)
         self._place = account, region, resource.split("/")[1]
@@ -66,15 +68,16 @@ class KinesisSource:
         horizon = _order(EntryId(max(0, stream.horizon_ms(now_ms())), 0))
         asked = max(1, min(count, MOST_RECORDS, READ_BYTES // self._record_bytes))
         entry = _entry(max(start, horizon))
+        beside = None
         if most_s > 0:
-            found = await self._table.read_or_wait(stream, shard, entry, asked, most_s)
+            found, beside = await self._table.read_or_wait(stream, shard, entry, asked, most_s, self._beside_key)
         else:
             found = await self._table.read(stream, shard, entry, asked)
         if not found:
             return await self._at_tip(shard, position)
         self._record_bytes = max(64, *(len(one.data) for one in found))
         records = [self._record(shard, one) for one in found]
-        return Page(records, str(records[-1].order + 1))
+        return Page(records, str(records[-1].order + 1), beside=beside)
 
     async def _at_tip(self, shard: Shard, position: str) -> Page:
         """Nothing was found: is the shard closed, and is that still all? A put into it may have come before its end."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ class Lane:
         loop = asyncio.get_running_loop()
         while not self._shard.stopping.is_set():
             self._changed.clear()
-            batch = self._batcher.take(loop.time(), last=self._shard.ended or self._is_over(self._batcher.first))
+            batch = self._batcher.take(time.monotonic(), last=self._shard.ended or self._is_over(self._batcher.first))
             if batch is not None:
                 self._works.append(Work(batch))
                 self._shard.made_room()
@@ -156,7 +157,7 @@ class Lane:
     async def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
         due_s = self._batcher.due_s()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(None if due_s is None else max(0.0, due_s - loop.time())):
+            async with asyncio.timeout(None if due_s is None else max(0.0, due_s - time.monotonic())):
                 await self._changed.wait()
 
     # --- a batch ----------------------------------------------------------------------------------------------

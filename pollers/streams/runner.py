@@ -58,20 +58,22 @@ class StreamRunner:
 
     async def run(self, unit: Unit, lease: Lease) -> None:
         mapping = unit.mapping
-        source = await self.source(mapping)
         place = mapping.account, mapping.region, mapping.function
+        target = MappingTarget(self._settings, self._functions, self._invoker, place, mapping.qualifier)
+        source = await self.source(mapping, target.key)
         parts = ShardParts(
             source=source,
             checkpoints=self._checkpoints,
-            target=MappingTarget(self._settings, self._functions, self._invoker, place, mapping.qualifier),
+            target=target,
             reports=Reports(self._publisher, mapping),
             telling=Telling(self._mappings, mapping, unit.name),
         )
         options = options_of(mapping, self._settings, await source.retention_ms(), len(source.tail("")))
         await ShardRun(mapping, unit.name, lease.token, lease.stopping, options, parts).run()
 
-    async def source(self, mapping: EventSourceMapping) -> StreamSource:
-        """This platform's stream; another server's if the settings name one and there is none here.
+    async def source(self, mapping: EventSourceMapping, beside: str = "") -> StreamSource:
+        """This platform's stream; another server's if the settings name one and there is none here. beside: key of a
+        hash that the former reads with its records.
 
         Raises Unavailable.
         """
@@ -81,11 +83,11 @@ class StreamRunner:
             elsewhere = endpoints.elsewhere("dynamodbstreams", mapping.source_region) is not None
             if elsewhere and await self._changes.stream(arn) is None:
                 return RemoteTable(self._aws, arn)
-            return TableSource(self._changes, arn)
+            return TableSource(self._changes, arn, beside)
         elsewhere = endpoints.elsewhere("kinesis", mapping.source_region) is not None
         if elsewhere and await self._streams.get(*place) is None:
             return RemoteKinesis(self._aws, arn)
-        return KinesisSource(self._streams, arn)
+        return KinesisSource(self._streams, arn, beside)
 
 
 def options_of(mapping: EventSourceMapping, settings: Settings, retention_ms: int, tail_bytes: int) -> ShardOptions:

@@ -204,6 +204,8 @@ class ShardRun:
 
     async def _took(self, page: Page) -> bool:
         """Whether anything was in it, or is not going to be."""
+        if page.beside is not None:
+            self._parts.target.saw(page.beside)
         self._share_out(page.records)
         self._following = page.following
         if self._oldest is None:
@@ -212,6 +214,8 @@ class ShardRun:
         if page.at_end:
             self.ended = True
             self._wake()
+        # Lanes first: what has come goes on its way before the next is asked for.
+        await asyncio.sleep(0)
         return bool(page.records) or page.at_end
 
     def _share_out(self, records: Sequence[SourceRecord]) -> None:

@@ -6,7 +6,7 @@ never changes, so that records that come again are known. One kind of source, on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -45,12 +45,14 @@ class SourceRecord(NamedTuple):
 
 class Page(NamedTuple):
     """following: the position after the records. at_end: the shard is closed and nothing comes after them. at_tip:
-    nothing was there to be read any more."""
+    nothing was there to be read any more. beside: the hash that the source was to read after the records had come;
+    None: it did not."""
 
     records: Sequence[SourceRecord]
     following: str
     at_end: bool = False
     at_tip: bool = False
+    beside: Mapping[bytes, bytes] | None = None
 
 
 class StreamSource(Protocol):

@@ -28,8 +28,10 @@ class TableSource:
     batch_member = "DDBStreamBatchInfo"
     whole_seconds = True
 
-    def __init__(self, logs: ChangeLogs, arn: str) -> None:
+    def __init__(self, logs: ChangeLogs, arn: str, beside: str = "") -> None:
+        """beside: key of a hash that is read with changes that were waited for."""
         self._logs = logs
+        self._beside_key = beside
         self._arn = arn
         self._stream: ChangeStream | None = None
         self._read_s = 0.0
@@ -49,14 +51,15 @@ class TableSource:
         stream = await self._known()
         start = max(entry_of(position), EntryId(horizon_ms(now_ms()), 0))
         asked = min(count, MOST_RECORDS, _READ_RECORDS)
+        beside = None
         if most_s > 0:
-            found = await self._logs.read_or_wait(stream, start, asked, most_s)
+            found, beside = await self._logs.read_or_wait(stream, start, asked, most_s, self._beside_key)
         else:
             found = await self._logs.read(stream, start, asked)
         if not found:
             return await self._at_tip(position)
         records = [self._record(stream, change) for change in found]
-        return Page(records, _position(found[-1].entry.following()))
+        return Page(records, _position(found[-1].entry.following()), beside=beside)
 
     async def _at_tip(self, position: str) -> Page:
         """Nothing was found: is the stream closed, and is that still all? A change may have come before its end."""
