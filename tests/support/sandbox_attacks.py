@@ -8,6 +8,7 @@ import ctypes
 import json
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -127,6 +128,11 @@ def _attempt(action: Callable[..., str], *arguments: Any) -> str:
         return f"refused: {exc}"
 
 
+def _pipe_of_shell() -> int:
+    """A pipe fails with its first command in bash that is told so; other shells end with 2, not knowing the option."""
+    return subprocess.run(["/bin/sh", "-c", "set -o pipefail; (exit 3) | true"], check=False).returncode
+
+
 def _status(name: str, pid: str = "self") -> str:
     with open(f"/proc/{pid}/status") as file:
         return next(line.split(None, 1)[1].strip() for line in file if line.startswith(name + ":"))
@@ -167,6 +173,7 @@ def attack(target: dict[str, str]) -> dict[str, Any]:
     }
     for path in ("/", "/var/task", "/opt", "/usr", "/etc", "/dev", "/dev/shm", "/var"):
         tried[f"write to {path}"] = _attempt(_write, path)
+    tried["write to the shell"] = _attempt(_open_for_writing, "/bin/sh")
     tried["write to the kernel's settings"] = _attempt(_open_for_writing, "/proc/sys/kernel/core_pattern")
     return {
         "from a cell": not _at_start("SECRET_OF_CALLER"),
@@ -175,6 +182,7 @@ def attack(target: dict[str, str]) -> dict[str, Any]:
         "platform": _attempt(_connect, os.environ["AWS_ENDPOINT_URL"].removeprefix("http://")),
         "runtime api": _attempt(_connect, os.environ["AWS_LAMBDA_RUNTIME_API"]),
         "environment": sorted(os.environ),
+        "pipe of /bin/sh": _pipe_of_shell(),
         "capabilities": int(_status("CapEff"), 16) | int(_status("CapBnd"), 16),
         "no_new_privs": _status("NoNewPrivs"),
         "seccomp": _status("Seccomp"),

@@ -1,7 +1,8 @@
 """The spawner's private view of the host: a mount namespace in which sandboxes' sources can be reached.
 
 A sandbox's own user can't walk through a 0700 directory such as /root. Sources below one are bind-mounted onto a
-small tmpfs that only this process and its children see; it vanishes with them and leaves nothing on the host.
+small tmpfs that only this process and its children see; it vanishes with them and leaves nothing on the host. In
+this view /bin/sh is bash, as in AWS's images, and so it is in every sandbox.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ _STAGING = Path("/sys/class")
 TMP = _STAGING / "tmp"
 #: Bind mounts kept for reuse. A dropped one costs a new mount; sandboxes have copies of their own.
 _KEPT = 256
+
+#: Programs that are nothing but the shell of a host whose /bin/sh is not bash; BusyBox, say, is a hundred others too.
+_PLAIN_SHELLS = ("sh", "dash")
 
 #: All that a sandbox sees of the host's /etc, where it exists: the loader's cache, trust stores, time zone, and
 #: what Debian's and Red Hat's packages of language runtimes link to from /usr.
@@ -49,6 +53,7 @@ class Staging:
         syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
         flags = syscalls.MS_NOSUID | syscalls.MS_NODEV
         syscalls.mount("tmpfs", str(_STAGING), "tmpfs", flags, "mode=755,size=32m")
+        _show_bash_as_sh()
         self._other_users = other_users
         self._binds: OrderedDict[tuple[str, int, int], Path] = OrderedDict()
         self._count = 0
@@ -95,6 +100,16 @@ class Staging:
         target = _STAGING / str(self._count)
         _bind(Path(source), target)
         return target
+
+
+def _show_bash_as_sh() -> None:
+    """Scripts written for AWS say `#!/bin/sh` and mean bash (`set -o pipefail`); Debian's dash refuses them.
+
+    Once here, not in each sandbox: what lies below /usr goes along when that is bound there.
+    """
+    shell, bash = Path("/bin/sh").resolve(), Path("/bin/bash").resolve()
+    if shell.name in _PLAIN_SHELLS and shell != bash and bash.is_file():
+        syscalls.mount(str(bash), str(shell), None, syscalls.MS_BIND)
 
 
 def _open_to_all(path: Path) -> bool:
