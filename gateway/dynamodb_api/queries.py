@@ -10,33 +10,19 @@ import orjson
 from gateway.call import Call
 from gateway.dynamodb_api.expressions.evaluate import meets, projected
 from gateway.dynamodb_api.expressions.parse import Expressions
-from gateway.dynamodb_api.expressions.tree import (
-    And,
-    Between,
-    Comparison,
-    Condition,
-    Function,
-    In,
-    Literal,
-    Not,
-    Operand,
-    Or,
-    Path,
-    Size,
-)
+from gateway.dynamodb_api.expressions.tree import Condition, Path, paths_of
 from gateway.dynamodb_api.found import known_table, refuse_legacy
 from gateway.dynamodb_api.items import consumed, read_units
+from gateway.dynamodb_api.key_conditions import key_bounds
 from hearth.errors import ApiError, ValidationFailed
-from hearth.model.attribute_value import Item, Value, canonical_item, item_bytes, sort_bytes
-from hearth.model.table import KeyAttribute, Table, after_prefix, segment_start
+from hearth.model.attribute_value import Item, canonical_item, item_bytes
+from hearth.model.table import Table, segment_start
 from hearth.store.tables import Bounds, TableChanged, TableRead
 
 #: of one call, before its filter
 MAX_BYTES = 2**20
 _AT_ONCE = 500
 _TRIES = 10
-#: the byte string that follows another directly has this at its end
-_NEXT = b"\x00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,116 +150,3 @@ async def _page(call: Call, read: TableRead, within: Bounds, limit: int | None, 
             within = replace(within, after=place)
         if not found:
             return _Page(items, scanned, size, None)
-
-
-# --- key conditions -----------------------------------------------------------------------------------------------
-def key_bounds(table: Table, condition: Condition) -> Bounds:
-    """The places of what a key condition selects. Raises ValidationFailed."""
-    conditions = _flat(condition)
-    by_name: dict[str, Condition] = {}
-    for one in conditions:
-        name = _key_name(one)
-        if name in by_name:
-            raise _unfit("KeyConditionExpressions must only contain one condition per key")
-        by_name[name] = one
-    hash_condition = by_name.pop(table.hash_key.name, None)
-    if hash_condition is None:
-        raise ValidationFailed(f"Query condition missed key schema element: {table.hash_key.name}")
-    if not isinstance(hash_condition, Comparison) or hash_condition.operator != "=":
-        raise ValidationFailed("Query key condition not supported")
-    prefix = table.partition(_literal(hash_condition.right, table.hash_key))
-    range_condition = by_name.pop(table.range_key.name, None) if table.range_key else None
-    if by_name:
-        if table.range_key is None or range_condition is not None:
-            raise ValidationFailed("Query key condition not supported")
-        raise ValidationFailed(f"Query condition missed key schema element: {table.range_key.name}")
-    if table.range_key is None or range_condition is None:
-        return Bounds.of_prefix(prefix)
-    return _range_bounds(prefix, range_condition, table.range_key)
-
-
-def _range_bounds(prefix: bytes, condition: Condition, key: KeyAttribute) -> Bounds:
-    end = after_prefix(prefix)
-    match condition:
-        case Comparison(operator, _, right):
-            at = prefix + sort_bytes(_literal(right, key))
-            match operator:
-                case "=":
-                    return Bounds(at, at + _NEXT)
-                case "<":
-                    return Bounds(prefix, at)
-                case "<=":
-                    return Bounds(prefix, at + _NEXT)
-                case ">":
-                    return Bounds(at + _NEXT, end)
-                case ">=":
-                    return Bounds(at, end)
-        case Between(_, low, high):
-            first, last = (prefix + sort_bytes(_literal(one, key)) for one in (low, high))
-            return Bounds(first, last + _NEXT)
-        case Function("begins_with", (_, start)):
-            return Bounds.of_prefix(prefix + sort_bytes(_literal(start, key)))
-    raise ValidationFailed("Query key condition not supported")
-
-
-def _flat(condition: Condition) -> list[Condition]:
-    match condition:
-        case And(left, right):
-            return _flat(left) + _flat(right)
-        case Or():
-            raise _unfit("Invalid operator used in KeyConditionExpression: OR")
-        case Not():
-            raise _unfit("Invalid operator used in KeyConditionExpression: NOT")
-        case In():
-            raise _unfit("Invalid operator used in KeyConditionExpression: IN")
-        case Comparison("<>"):
-            raise _unfit("Invalid operator used in KeyConditionExpression: <>")
-        case Function(name) if name != "begins_with":
-            raise _unfit(f"Invalid operator used in KeyConditionExpression: {name}")
-    return [condition]
-
-
-def _unfit(message: str) -> ValidationFailed:
-    return ValidationFailed(message)
-
-
-def _key_name(condition: Condition) -> str:
-    match condition:
-        case Comparison(_, Path((str(name),)), _) | Between(Path((str(name),))) | Function(_, (Path((str(name),)), _)):
-            return name
-        case Comparison(_, Path()) | Between(Path()) | Function(_, (Path(), _)):
-            raise ValidationFailed(
-                "Invalid KeyConditionExpression: KeyConditionExpressions cannot have conditions on nested attributes"
-            )
-    raise ValidationFailed(
-        "Invalid KeyConditionExpression: Operands must be a key attribute and a value, in this order"
-    )
-
-
-def _literal(operand: Operand, key: KeyAttribute) -> Value:
-    if not isinstance(operand, Literal):
-        raise ValidationFailed("Invalid KeyConditionExpression: The condition on a key must compare it with a value")
-    if key.kind not in operand.value:
-        raise ValidationFailed(
-            "One or more parameter values were invalid: Condition parameter type does not match schema type"
-        )
-    return operand.value
-
-
-def paths_of(condition: Condition) -> list[Path]:
-    """All that a condition looks at."""
-    match condition:
-        case And(left, right) | Or(left, right):
-            return paths_of(left) + paths_of(right)
-        case Not(inner):
-            return paths_of(inner)
-        case Comparison(_, one, other):
-            operands: tuple[Operand, ...] = (one, other)
-        case Between(one, low, high):
-            operands = (one, low, high)
-        case In(one, options):
-            operands = (one, *options)
-        case Function(_, arguments):
-            operands = arguments
-    found = (operand.path if isinstance(operand, Size) else operand for operand in operands)
-    return [path for path in found if isinstance(path, Path)]

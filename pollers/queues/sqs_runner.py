@@ -1,7 +1,8 @@
 """SQS queues of mappings: received, gathered to batches, run, deleted.
 
 One receiver at a time listens, with long polls, so an idle queue costs three calls a minute; it listens again as soon
-as it has handed a batch on and another one may run. While messages come ten at a time, more receivers help.
+as it has handed a batch on and another one may run. While messages come ten at a time, more receivers help, but not
+with FIFO queues: servers that decide which groups they keep back without a lock may hand one to two receivers.
 What the function did is deleted; everything else comes back when its visibility timeout is over, and the queue's own
 redrive policy decides how often. A FIFO queue keeps back a group of which messages are on their way, so batches that
 run side by side never have the same group.
@@ -144,7 +145,8 @@ class _Listening:
         finally:
             if not handed_on:
                 self._leave()
-        if handed_on and self._backlog and self._helpers < _HELPERS and not self._mapping.batch_window_s:
+        helped = not self._queue.fifo and not self._mapping.batch_window_s
+        if handed_on and self._backlog and self._helpers < _HELPERS and helped:
             self._helpers += 1
             self._tasks.create_task(self._help(), name=f"sqs-help-{self._mapping.uuid}")
 

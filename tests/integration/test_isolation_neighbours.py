@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.support.functions import ECHO, zip_of
-from tests.support.sandbox_scenarios import host_address
+from tests.support.sandbox_break_outs import host_address
 from tests.support.stack import PlatformStack
 
 _ATTACKS = """

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.egress_host import ADD_PORT, ALLOWED, BROKER, HOST, LATE, METADATA, OUTSIDE, PORT, PRIVATE
-from tests.support.sandbox_scenarios import _descendants, _names, a_spec, run
+from tests.support.sandbox_runs import a_spec, run
+from tests.support.sandbox_traces import descendants, names
 from workers.sandbox.supervisor import Egress, EgressPolicy, Supervisor
 
 _TARGETS = {
@@ -102,11 +103,11 @@ async def main() -> dict[str, Any]:
                 found = await _found(supervisor, code)
                 return found | {"settings changed": before != _settings()}
             finally:
-                pids = _descendants(os.getpid())
+                pids = descendants(os.getpid())
                 await supervisor.close()
                 give_up_at = time.monotonic() + 5
                 while any(Path(f"/proc/{pid}").exists() for pid in pids):
-                    assert time.monotonic() < give_up_at, _names()
+                    assert time.monotonic() < give_up_at, names()
                     await asyncio.sleep(0.01)
 
 
@@ -125,7 +126,7 @@ async def _found(supervisor: Supervisor, code: Path) -> dict[str, Any]:
     more = {"another_sandbox": address, "the_host's_new_address": LATE}
     reached = {str(egress): await _asked(supervisor, code, egress, **more) for egress in Egress}
     await other.stop()
-    helper = next(pid for pid, name in _names() if "slirp4netns --" in name)
+    helper = next(pid for pid, name in names() if "slirp4netns --" in name)
     os.kill(helper, 9)
     await asyncio.sleep(1.5)  # it is started again after a second
     again = (await _asked(supervisor, code, Egress.OPEN))["the outside world"]

@@ -84,6 +84,25 @@ class Or:
 Condition = Comparison | Between | In | Function | Not | And | Or
 
 
+def paths_of(condition: Condition) -> list[Path]:
+    """All that a condition looks at."""
+    match condition:
+        case And(left, right) | Or(left, right):
+            return paths_of(left) + paths_of(right)
+        case Not(inner):
+            return paths_of(inner)
+        case Comparison(_, one, other):
+            operands: tuple[Operand, ...] = (one, other)
+        case Between(one, low, high):
+            operands = (one, low, high)
+        case In(one, options):
+            operands = (one, *options)
+        case Function(_, arguments):
+            operands = arguments
+    found = (operand.path if isinstance(operand, Size) else operand for operand in operands)
+    return [path for path in found if isinstance(path, Path)]
+
+
 @dataclass(frozen=True, slots=True)
 class IfNotExists:
     path: Path

@@ -33,9 +33,9 @@ _SHARED_ETC = (
 )
 _SHARED_ETC_PATTERNS = ("java*", "ssl/java", "mono")
 _OWN_ETC = {
-    "passwd": f"root:x:0:0:root:/:/sbin/nologin\nsbx_user:x:{INSIDE_UID}:{INSIDE_GID}::/tmp:/sbin/nologin\n"
+    "passwd": f"root:x:0:0:root:/:/sbin/nologin\nsbx_user1051:x:{INSIDE_UID}:{INSIDE_GID}::/tmp:/sbin/nologin\n"
     "nobody:x:65534:65534:nobody:/:/sbin/nologin\n",
-    "group": f"root:x:0:\nsbx_user:x:{INSIDE_GID}:\nnogroup:x:65534:\n",
+    "group": f"root:x:0:\nsbx_user1051:x:{INSIDE_GID}:\nnogroup:x:65534:\n",
     "hosts": "127.0.0.1 localhost sandbox sandbox.localdomain\n::1 localhost\n",
     # There is no route to a resolver; with this, look-ups fail at once instead of timing out.
     "resolv.conf": "nameserver 127.0.0.1\noptions attempts:1 timeout:1\n",
