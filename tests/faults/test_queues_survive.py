@@ -20,7 +20,7 @@ SQS = "arn:aws:sqs:us-east-1:000000000000:"
 MQ = "arn:aws:mq:us-east-1:000000000000:broker:own:b-1"
 GROUPS = 4
 #: seconds until a message that a dead poller had comes again; longer than the function's timeout
-AGAIN_S = 4
+AGAIN_S = 3
 #: writes down each batch as a line, "key:number" by message, before it does anything else
 WRITE_DOWN = """
 import base64, json, os, time
@@ -30,7 +30,7 @@ def handler(event, context):
     out = os.open(os.environ["OUT"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.write(out, (json.dumps([told, {}]) + "\\n").encode())
     os.close(out)
-    time.sleep(0.1)
+    time.sleep(0.2)
 """
 
 
@@ -61,9 +61,13 @@ def fill_sqs(others: CompanionServer, filled: Filled, name: str) -> str:
     attributes = {"VisibilityTimeout": str(AGAIN_S)} | ({"FifoQueue": "true"} if fifo else {})
     sqs = others.client("sqs")
     url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
-    for key, message in filled.messages():
-        more = {"MessageGroupId": key, "MessageDeduplicationId": message} if fifo else {}
-        sqs.send_message(QueueUrl=url, MessageBody=message, **more)
+    entries = [
+        {"Id": message.replace(":", "-"), "MessageBody": message}
+        | ({"MessageGroupId": key, "MessageDeduplicationId": message} if fifo else {})
+        for key, message in filled.messages()
+    ]
+    for at in range(0, len(entries), 10):
+        sqs.send_message_batch(QueueUrl=url, Entries=entries[at : at + 10])
     return str(url)
 
 
@@ -94,13 +98,13 @@ def left(stack: PlatformStack, others: CompanionServer, urls: list[str], rabbit:
 def test_messages_of_queues_come_at_least_once_and_in_order_while_pollers_and_the_broker_die(
     start: Start, tmp_path: Path
 ) -> None:
-    """Three times one of two pollers is killed once every queue has got on, the second time with the broker."""
+    """One of two pollers is killed whenever every queue has got on by a fifth: three times, once with the broker."""
     stack = start(isolation="process", mapping_lease_seconds=2, mq_brokers="*=own")
     stack.start("poller", "second")
     told = Told(tmp_path / "told")
     variables = {"OUT": str(tmp_path / "told")}
     function = stack.deploy(None, WRITE_DOWN, Timeout=AGAIN_S - 1, Environment={"Variables": variables})
-    plain = Filled({f"s{number}": 1 for number in range(150)})
+    plain = Filled({f"s{number}": 1 for number in range(120)})
     groups = Filled({f"g{number}": 6 for number in range(GROUPS)})
     rabbit = Filled({"r": 200})
     queues = (plain, groups, rabbit)
@@ -125,10 +129,11 @@ def test_messages_of_queues_come_at_least_once_and_in_order_while_pollers_and_th
         done = [0] * len(queues)
 
         def got_on() -> bool:
-            """Each queue since the last death, so what that one had taken has come again, or it is through."""
+            """Each queue has, since the last death: so what that one had taken has come again."""
             told.read_on()
             return all(
-                queue.done(told) > before or before == queue.total for queue, before in zip(queues, done, strict=True)
+                queue.done(told) >= min(before + queue.total // 5, queue.total)
+                for queue, before in zip(queues, done, strict=True)
             )
 
         for number, victim in enumerate(("poller", "second", "poller")):
