@@ -394,10 +394,11 @@ class Scenario:
         kinesis.create_stream(StreamName="observed", ShardCount=1)
         kinesis.get_waiter("stream_exists").wait(StreamName="observed", WaiterConfig={"Delay": 1})
         stream = kinesis.describe_stream_summary(StreamName="observed")["StreamDescriptionSummary"]["StreamARN"]
+        self.compose("exec", "-T", "gateway", "hearth", "roles", "allow", ROLE.rpartition("/")[2], "--allow-all")
+        mapping = {"EventSourceArn": stream, "StartingPosition": "TRIM_HORIZON", "BatchSize": 10}
         for name in ("hello", "fails"):
-            client.create_event_source_mapping(
-                FunctionName=name, EventSourceArn=stream, StartingPosition="TRIM_HORIZON", BatchSize=10
-            )
+            # what a role may do is known to all gateways a moment later
+            persistently(lambda name=name: client.create_event_source_mapping(FunctionName=name, **mapping))
         for number in range(10):
             kinesis.put_record(StreamName="observed", Data=str(number), PartitionKey="observed")
 

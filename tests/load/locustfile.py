@@ -2,9 +2,10 @@
 
     locust -f tests/load/locustfile.py --headless --users 16 --spawn-rate 8 --run-time 60s
 
-Each kind of user is a class; if classes are named behind the options, only those run (`... WarmPush ColdPush`). Where
-the platform is, and with which key, is found as every AWS tool finds it (`eval "$(hearth env)"`). The functions are
-made before the load and deleted after it. Every answer is checked; an event must also have run when the load ends.
+Each kind of user is a class; if classes are named behind the options, only those run (`... WarmPush ColdPush`).
+`--each 5` ends it once every kind of request was made five times. Where the platform is, and with which key, is found
+as every AWS tool finds it (`eval "$(hearth env)"`). The functions are made before the load and deleted after it. Every
+answer is checked; an event must also have run when the load ends.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from locust import FastHttpUser, constant_throughput, events, task  # first: it makes sockets cooperative
+from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
 import boto3  # isort: skip
+import gevent  # isort: skip
 from botocore.auth import SigV4Auth  # isort: skip
 from botocore.awsrequest import AWSRequest  # isort: skip
 
@@ -48,8 +51,10 @@ CONFIGURATION = {
     "MemorySize": 256,
     "Timeout": 30,
 }
-#: accepted events have this long to run after the load has ended, seconds
-EVENTS_RUN_S = 60.0
+#: of requests, as the figures name them
+KINDS = {"push", "push cold", "changed push cold", "change", "event"}
+#: accepted events have this long to run after the load has ended, seconds; long for busy machines
+EVENTS_RUN_S = 180.0
 #: a changed function is up to date within this, seconds
 UPDATED_S = 30.0
 
@@ -187,12 +192,28 @@ def find_platform(environment: Environment, **_: Any) -> None:
     environment.host = environment.host.rstrip("/")
 
 
+@events.init_command_line_parser.add_listener
+def add_options(parser: LocustArgumentParser, **_: Any) -> None:
+    parser.add_argument("--each", type=int, default=0, help="end once every kind of request was made so often")
+
+
 @events.test_start.add_listener
 def make_functions(environment: Environment, **_: Any) -> None:
     accepted.clear()
     client = lambda_client(environment)
     for function in [*WARM, *EVENTS]:
         make(client, function)
+    if environment.parsed_options is not None and environment.parsed_options.each:
+        gevent.spawn(end_after, environment.parsed_options.each, environment)
+
+
+def end_after(each: int, environment: Environment) -> None:
+    assert environment.runner is not None
+    left = KINDS
+    while left:
+        time.sleep(0.2)
+        left = KINDS - {entry.name for entry in environment.stats.entries.values() if entry.num_requests >= each}
+    environment.runner.quit()
 
 
 @events.test_stop.add_listener
