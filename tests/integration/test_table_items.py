@@ -20,11 +20,6 @@ def dynamodb(stack: PlatformStack) -> Any:
 
 
 @pytest.fixture(scope="module")
-def streams(stack: PlatformStack) -> Any:
-    return stack.client("dynamodbstreams")
-
-
-@pytest.fixture(scope="module")
 def name(dynamodb: Any) -> Iterator[str]:
     """A table with the key `pk`; items of a test have keys of their own."""
     with a_table(dynamodb) as made:
@@ -204,7 +199,7 @@ def test_transaction_is_done_wholly_or_not_at_all(dynamodb: Any, name: str, orde
     assert both == [{"Item": {"n": {"N": "103"}}}, {}]
 
 
-def test_bad_input_gets_the_errors_of_aws(dynamodb: Any, streams: Any, name: str, ordered: str) -> None:
+def test_bad_input_gets_the_errors_of_aws(stack: PlatformStack, dynamodb: Any, name: str, ordered: str) -> None:
     wrong = "One or more parameter values were invalid: "
     key, at = {"pk": {"S": "bad"}}, {"TableName": name}
     no_match = "The provided key element does not match the schema"
@@ -253,7 +248,7 @@ def test_bad_input_gets_the_errors_of_aws(dynamodb: Any, streams: Any, name: str
         "Query condition missed key schema element: pk"
     )
     missing = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/none-such/stream/2026-01-01T00:00:00.000"
-    assert refused(streams.describe_stream, StreamArn=missing) == (
+    assert refused(stack.client("dynamodbstreams").describe_stream, StreamArn=missing) == (
         "ResourceNotFoundException",
         f"Requested resource not found: Stream: {missing} not found",
     )
