@@ -4,8 +4,9 @@ A checkpoint is written only by the holder of the shard's lease: its token is co
 What a shard's lanes carry (how far each has come, an open window's state) is written in the same call. Every method
 raises Unavailable when `state` does not answer; a write may have been carried out then.
 
-Fields of a mapping's hash: `begun`; `SHARD` -> position of the first record that is not done with, or FINISHED;
-`SHARD|rewind` -> id of the last rewind that it has done; `SHARD|layout` and `SHARD|lane:N` -> what its lanes carry.
+Fields of a mapping's hash: `begun` -> the stream's incarnation, `1` if that can't be told; `SHARD` -> position of the
+first record that is not done with, or FINISHED; `SHARD|rewind` -> id of the last rewind that it has done;
+`SHARD|layout` and `SHARD|lane:N` -> what its lanes carry.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from hearth.store.client import Store
 
 #: in the place of a position: the shard has been read to its end, or is not to be read
 FINISHED = "finished"
-_BEGUN = "begun"
+_BEGUN, _UNTOLD = "begun", "1"
 
 
 class CheckpointRefused(HearthError):
@@ -36,6 +37,8 @@ class Checkpoint:
     empty if they carry nothing; lane: number -> what it carries."""
 
     position: str
+    #: as `CheckpointTable.shards` shows it
+    begun: str = _UNTOLD
     rewind: str = ""
     layout: str = ""
     lane: dict[int, bytes] = field(default_factory=dict)
@@ -44,28 +47,43 @@ class Checkpoint:
     def finished(self) -> bool:
         return self.position == FINISHED
 
+    def is_of(self, incarnation: str) -> bool:
+        return not differ(self.begun, incarnation)
+
 
 class CheckpointTable:
     def __init__(self, state: Store) -> None:
         self._state = state
 
-    async def shards(self, mapping: EventSourceMapping, shards: Sequence[str]) -> tuple[bool, dict[str, Checkpoint]]:
-        """Whether the mapping has begun, and of these shards those that are noted, without what their lanes carry."""
+    async def shards(self, mapping: EventSourceMapping, shards: Sequence[str]) -> tuple[str, dict[str, Checkpoint]]:
+        """With which incarnation of the stream the mapping has begun (empty: it has not), and of these shards those
+        that are noted, without what their lanes carry."""
         names = [_BEGUN, *(name for shard in shards for name in (shard, f"{shard}|rewind"))]
         begun, *found = await self._call(self._state.redis.hmget(_key(mapping), names))
         noted = {
-            shard: Checkpoint(position.decode(), (rewind or b"").decode())
+            shard: Checkpoint(position.decode(), begun.decode(), (rewind or b"").decode())
             for shard, position, rewind in zip(shards, found[::2], found[1::2], strict=True)
             if position is not None
         }
-        return begun is not None, noted
+        return (begun or b"").decode(), noted
 
-    async def begin(self, mapping: EventSourceMapping, starts: Mapping[str, str], *, first: bool) -> None:
+    async def begin(
+        self, mapping: EventSourceMapping, starts: Mapping[str, str], *, first: bool, incarnation: str
+    ) -> None:
         """Note shards with where they begin; what is noted already stays. first: the mapping's beginning, which is
         made once, by whoever comes first."""
         args = [part for one in starts.items() for part in one]
         rewind = mapping.rewind.id if mapping.rewind else ""
-        await self._state.run("checkpoint_begin", [_key(mapping)], [int(first), rewind, *args])
+        begun = (incarnation or _UNTOLD) if first else ""
+        await self._state.run("checkpoint_begin", [_key(mapping)], [begun, rewind, *args])
+
+    async def restart(self, mapping: EventSourceMapping, begun: str, incarnation: str) -> None:
+        """The stream is another: forget all shards of the former. Whoever still works on one writes nothing more.
+
+        begun: as it was read; somebody else may have done it meanwhile.
+        """
+        fences = keys.mapping_fences(mapping.account, mapping.region, mapping.uuid)
+        await self._state.run("checkpoint_restart", [fences, _key(mapping)], [begun, incarnation])
 
     async def forget_shards(self, mapping: EventSourceMapping, listed: Sequence[str]) -> None:
         """Drop what is noted of shards that the stream does not list any more."""
@@ -77,15 +95,15 @@ class CheckpointTable:
     async def load(self, mapping: EventSourceMapping, shard: str) -> Checkpoint | None:
         """None: the shard is not noted."""
         redis = self._state.redis
-        names = [shard, f"{shard}|rewind", f"{shard}|layout"]
-        position, rewind, layout = await self._call(redis.hmget(_key(mapping), names))
+        names = [_BEGUN, shard, f"{shard}|rewind", f"{shard}|layout"]
+        begun, position, rewind, layout = await self._call(redis.hmget(_key(mapping), names))
         if position is None:
             return None
         shown = (layout or b"").decode()
         lanes = range(int(shown.partition(":")[0] or 0))
         states = await self._call(redis.hmget(_key(mapping), [_lane(shard, one) for one in lanes])) if lanes else []
         lane = {number: state for number, state in enumerate(states) if state is not None}
-        return Checkpoint(position.decode(), (rewind or b"").decode(), shown, lane)
+        return Checkpoint(position.decode(), begun.decode(), (rewind or b"").decode(), shown, lane)
 
     async def commit(
         self, mapping: EventSourceMapping, shard: str, token: int, fields: Mapping[str, str | bytes]
@@ -103,6 +121,11 @@ class CheckpointTable:
             return await command
         except RedisError as exc:
             raise Unavailable(f"{self._state.name} did not answer: {exc}") from exc
+
+
+def differ(begun: str, incarnation: str) -> bool:
+    """Whether a mapping has begun with another stream of the name than this one."""
+    return bool(begun and incarnation) and begun not in (_UNTOLD, incarnation)
 
 
 def _key(mapping: EventSourceMapping) -> str:

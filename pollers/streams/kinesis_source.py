@@ -21,6 +21,7 @@ from pollers.streams.source import (
     Page,
     SourceGone,
     SourceRecord,
+    SourceReplaced,
     SourceShard,
 )
 
@@ -47,6 +48,9 @@ class KinesisSource:
         self._read_s = 0.0
         #: of the largest record of the last read: a read asks for as many as are unlikely to be too much at once
         self._record_bytes = 65_536
+
+    async def incarnation(self) -> str:
+        return str((await self._known()).created_at_ms)
 
     async def shards(self) -> list[SourceShard]:
         stream = await self._fresh()
@@ -110,8 +114,10 @@ class KinesisSource:
     async def _fresh(self) -> Stream:
         asked_s = time.monotonic()
         read = await self._table.get(*self._place)
-        if read is None or (self._stream and read.stream.created_at_ms != self._stream.created_at_ms):
+        if read is None:
             raise SourceGone(f"Stream not found: {self._arn}")
+        if self._stream and read.stream.created_at_ms != self._stream.created_at_ms:
+            raise SourceReplaced(f"{self._arn} was deleted and made again")
         self._stream, self._read_s = read.stream, asked_s
         return read.stream
 

@@ -70,12 +70,18 @@ class _Judgement:
 class Surroundings(Protocol):
     """What a lane needs of its shard."""
 
-    #: nothing more is going to be read
-    ended: bool
     #: begin nothing more
     stopping: asyncio.Event
-    #: everything that arrived before this time (epoch ms) has been read
-    caught_up_ms: int
+
+    @property
+    def ended(self) -> bool:
+        """Nothing more is going to be read."""
+        ...
+
+    @property
+    def caught_up_ms(self) -> int:
+        """Everything that arrived before this time (epoch ms) has been read."""
+        ...
 
     async def invoke(
         self, records: Sequence[SourceRecord], window: OpenWindow | None, *, final: bool, early: bool

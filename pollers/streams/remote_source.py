@@ -57,6 +57,9 @@ class RemoteSource(ABC):
         #: shard -> (position, iterator, when it was given out)
         self._iterators: dict[str, tuple[str, str, float]] = {}
 
+    async def incarnation(self) -> str:
+        return ""
+
     async def read(self, shard_id: str, position: str, count: int, most_s: float = 0.0) -> Page:
         page = await self._read(shard_id, position, count)
         if not page.records and not page.at_end:

@@ -22,6 +22,10 @@ class SourceGone(HearthError):
     """There is no such stream, or no such shard of it, any more."""
 
 
+class SourceReplaced(SourceGone):
+    """There is one of its name again, with shards and records of its own: nothing of the former can be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class SourceShard:
     """parents: ids of the shards it was split off or merged from, whether they are still listed or not."""
@@ -62,6 +66,11 @@ class StreamSource(Protocol):
     batch_member: str
     #: arrival times in failure records have whole seconds
     whole_seconds: bool
+
+    async def incarnation(self) -> str:
+        """Differs between streams that had the name one after the other; empty if the name alone tells the stream,
+        or if its server does not tell."""
+        ...
 
     async def shards(self) -> list[SourceShard]:
         """All that are listed, parents before their children."""

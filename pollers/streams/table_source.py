@@ -36,6 +36,9 @@ class TableSource:
         self._stream: ChangeStream | None = None
         self._read_s = 0.0
 
+    async def incarnation(self) -> str:
+        return ""
+
     async def shards(self) -> list[SourceShard]:
         stream = await self._fresh()
         return [SourceShard(stream.shard_id, (), stream.enabled)]

@@ -29,7 +29,7 @@ class Telling:
         self._told: tuple[str, str, int] | None = None
         self._noted = ""
 
-    def ended(self, *, well: bool, why: str) -> None:
+    def ended(self, *, well: bool, why: str = "") -> None:
         """A run has ended."""
         if well:
             self._error, self._result = "", OK

@@ -1,25 +1,29 @@
 """Which shards of a mapping are to be read now: none before those that it came from have been read to their end.
 
-Where a mapping begins is settled once, for all shards that are there then; shards that come later are read whole.
+Where a mapping begins is settled once, for all shards that are there then. Shards that come later are read whole, as is
+a stream that was deleted and made again under its name.
 Source: Lambda Developer Guide, polling and batching streams; Kinesis Developer Guide, resharding.
 """
 
 from __future__ import annotations
 
 from hearth.model.mapping import EventSourceMapping
-from hearth.store.checkpoints import FINISHED, Checkpoint, CheckpointTable
+from hearth.store.checkpoints import FINISHED, Checkpoint, CheckpointTable, differ
 from pollers.streams.source import LATEST, TRIM_HORIZON, SourceShard, StreamSource
 
 
 async def units_of(mapping: EventSourceMapping, source: StreamSource, checkpoints: CheckpointTable) -> list[str]:
     """Ids of the shards. Raises SourceGone, HearthError."""
-    shards = await source.shards()
+    shards, incarnation = await source.shards(), await source.incarnation()
     ids = [shard.id for shard in shards]
     begun, noted = await checkpoints.shards(mapping, ids)
+    if differ(begun, incarnation):
+        await checkpoints.restart(mapping, begun, incarnation)
+        begun, noted = await checkpoints.shards(mapping, ids)
     if new := [shard for shard in shards if shard.id not in noted]:
         kind = TRIM_HORIZON if begun else mapping.starting_position
         starts = {shard.id: await _start(source, shard, kind, mapping.starting_at_ms) for shard in new}
-        await checkpoints.begin(mapping, starts, first=not begun)
+        await checkpoints.begin(mapping, starts, first=not begun, incarnation=incarnation)
         if begun:
             await checkpoints.forget_shards(mapping, ids)
         _, noted = await checkpoints.shards(mapping, ids)

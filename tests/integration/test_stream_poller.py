@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 import uuid
@@ -10,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from hearth.store import Store
+from hearth.store.streams import StreamTable, shard_log
 from tests.integration.test_destinations import queue, received
 from tests.integration.test_events import runs
+from tests.support.command import hearth
 from tests.support.companion import CompanionServer
 from tests.support.stack import PlatformStack
 from tests.support.waiting import until
@@ -212,6 +216,66 @@ def test_children_of_a_shard_begin_when_it_has_been_read_to_its_end(
     mapped(function, ARN + stream, BatchSize=4, ParallelizationFactor=2)
     seen = [number for batch in batches(stack, function, 30) for number in batch]
     assert (set(seen[:12]), set(seen[12:24]), seen[24:]) == ({1, 2}, {3, 4}, [5] * 6)
+
+
+def test_a_timestamp_to_begin_or_to_go_back_to_means_what_arrived_since(
+    stack: PlatformStack, stream: str, mapped: Any
+) -> None:
+    function = stack.deploy(None, TELL)
+    put(stack, stream, numbered(1))
+    at_s = int(time.time()) + 1  # the API takes whole seconds
+    until(lambda: time.time() > at_s)
+    put(stack, stream, numbered(2))
+    mapping = mapped(function, ARN + stream, StartingPosition="AT_TIMESTAMP", StartingPositionTimestamp=at_s)
+    assert batches(stack, function, 1) == [[2]]
+    env = stack.environ() | stack.servers.environ()
+    assert hearth("mappings", "rewind", mapping, "--to", str(at_s), env=env).returncode == 0
+    assert batches(stack, function, 2) == [[2], [2]]
+
+
+async def put_long_ago(stack: PlatformStack, stream: str, numbers: Sequence[int], age_s: int) -> None:
+    """Into a stream without records, as if they had been put then."""
+    state = Store("state", stack.servers.state_url)
+    read = await StreamTable(state).get("000000000000", "us-east-1", stream)
+    assert read is not None
+    for number, one in enumerate(numbered(*numbers)):
+        entry = f"{round((time.time() - age_s) * 1000)}-{number}"
+        await state.redis.xadd(shard_log(read.stream, read.stream.shards[0]), {"k": "k", "d": json.dumps(one)}, entry)
+    await state.close()
+
+
+def test_records_that_are_too_old_are_reported_and_never_run(
+    stack: PlatformStack, companion: CompanionServer, stream: str, mapped: Any
+) -> None:
+    function = stack.deploy(None, TELL)
+    url, arn = queue(companion, f"aged-{stream}")
+    asyncio.run(put_long_ago(stack, stream, (1, 2), age_s=7200))
+    put(stack, stream, numbered(3))
+    mapped(
+        function,
+        ARN + stream,
+        MaximumRecordAgeInSeconds=3600,
+        DestinationConfig={"OnFailure": {"Destination": arn}},
+    )
+    assert batches(stack, function, 1) == [[3]]
+    report = json.loads(received(companion, url)["Body"])
+    assert (report["requestContext"]["condition"], "responseContext" in report) == ("RecordAgeExceeded", False)
+    assert (report["KinesisBatchInfo"]["batchSize"], report["KinesisBatchInfo"]["shardId"]) == (2, FIRST)
+
+
+def test_a_stream_that_is_made_again_under_its_name_is_read_from_its_beginning(
+    stack: PlatformStack, stream: str, mapped: Any
+) -> None:
+    function, kinesis = stack.deploy(None, TELL), stack.client("kinesis")
+    put(stack, stream, numbered(1))
+    kinesis.split_shard(StreamName=stream, ShardToSplit=FIRST, NewStartingHashKey=str(2**127))
+    put(stack, stream, numbered(2))
+    mapped(function, ARN + stream)
+    assert batches(stack, function, 2) == [[1], [2]]  # so the first shard is done with
+    kinesis.delete_stream(StreamName=stream)
+    kinesis.create_stream(StreamName=stream, ShardCount=1)
+    put(stack, stream, numbered(3))
+    assert batches(stack, function, 3)[-1] == [3]
 
 
 def fill_table(dynamodb: Any, name: str) -> str:

@@ -29,7 +29,7 @@ def a_mapping(rewind: Rewind | None = None) -> EventSourceMapping:
 def noted(finished: str, rewinds: str = "") -> dict[str, Checkpoint]:
     """All four shards; rewinds: those that have done rewind r."""
     return {
-        shard.id: Checkpoint(FINISHED if shard.id in finished else "7", "r" if shard.id in rewinds else "")
+        shard.id: Checkpoint(FINISHED if shard.id in finished else "7", rewind="r" if shard.id in rewinds else "")
         for shard in SHARDS
     }
 
