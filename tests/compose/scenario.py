@@ -38,7 +38,7 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/compose"
 IMAGES = ("hearth:0.1.0", "hearth-workers:0.1.0", "hearth-load:0.1.0")
 MOST_IMAGE_MB = 300
 #: with two cores and other work on the machine
-START_S, HEAL_S, ACCEPTED_S = 300.0, 180.0, 240.0
+START_S, HEAL_S, ACCEPTED_S = 600.0, 300.0, 300.0
 EVENTS, EXECUTIONS, RECORDS = 60, 20, 100
 #: events that must be running when their worker dies are handed over within this, and run twice as long
 RUNNING_S = 6.0
