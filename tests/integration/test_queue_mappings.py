@@ -96,7 +96,7 @@ def settled(stack: PlatformStack, made: str, state: str) -> None:
 
 @pytest.fixture(scope="module")
 def function(stack: PlatformStack) -> str:
-    return stack.deploy(None, FUNCTION, Timeout=1)
+    return stack.deploy(None, FUNCTION, Timeout=int(AGAIN_S))
 
 
 def ran(stack: PlatformStack, name: str, marks: str) -> list[dict[str, Any]]:
