@@ -97,6 +97,8 @@ def _answers(*options: str) -> bool:
 @contextlib.contextmanager
 def for_building(folder: Path) -> Iterator[Engine]:
     """Our own daemon in the host's network. Raises NoEngine."""
+    # It would make the networks that it knows of a run that was killed, bridges of the host's now.
+    shutil.rmtree(folder / "images" / "network", ignore_errors=True)
     with _daemon(folder, BUILDING, ("unshare", "--mount")):
         yield Engine(_socket(folder))
 
