@@ -104,7 +104,7 @@ async def test_a_subscriber_is_told_the_bad_end_before_it_is_shut_down(
     if "grow_mb" in event and any("memory" in sentence for sentence in lab.supervisor.missing):
         pytest.skip("no memory limit on this host")
     lab.layer(watcher=extensions.subscriber())
-    sandbox = await lab.ready(timeout_s=1, memory_mb=256)
+    sandbox = await lab.ready(timeout_s=1 if status == "timeout" else 60, memory_mb=256)
     result = await call(sandbox, event)
     assert result.outcome is Outcome.FUNCTION_ERROR
     assert sandbox.state is SandboxState.STOPPED

@@ -77,8 +77,9 @@ class Lab:
         version = FunctionVersion(
             "key", "000000000000", "us-east-1", "f", "$LATEST", self.runtime.family, "app.handler", "role", "0" * 64
         )
+        # a slow machine is not to time anything out that is not about that
         sandbox = Sandbox(
-            replace(version, **changes),
+            replace(version, **{"timeout_s": 60, **changes}),
             code_dir=code,
             layers_dir=self.layers_dir,
             runtime=self.runtime,

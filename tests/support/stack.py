@@ -165,6 +165,7 @@ class PlatformStack:
             "Runtime": "python3.11",
             "Role": "arn:aws:iam::000000000000:role/test",
             "Handler": "app.handler",
+            "Timeout": 30,  # a slow machine is not to time anything out that is not about that
             "Code": {"ZipFile": zip_of(source) if isinstance(source, str) else source},
         } | configuration
         lambda_ = self.client("lambda")
