@@ -58,7 +58,7 @@ integration: .venv/.ready-dev ## tests with real servers and sandboxes
 	@$(BIN)/python -m tests.support.prepare
 	@$(PYTEST) tests/integration
 
-faults: .venv/.ready-dev ## tests that kill workers, servers and broker nodes under load: some twelve minutes more
+faults: .venv/.ready-dev ## tests that kill workers, servers and broker nodes under load: some nine minutes more
 	@$(BIN)/python -m tests.support.prepare
 	@$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder tests/faults/test_events_survive.py tests/faults
 
