@@ -1,7 +1,8 @@
 """`make bench-events`: how much slower pushes are while events come in and run as fast as they can.
 
 Each round measures pushes alone, then the same pushes beside clients that send events without pause; the ratio is taken
-within the round. At the end both go on together for longer, and the memory of each service is read before and after.
+within the round. At the end both go on together for longer, between two more measurements of pushes alone that they are
+compared with, and the memory of each service is read before and after.
 The clients are of this process and cost little, so what is measured is the platform; the platform is one gateway, one
 worker and one poller, as in `make bench`.
 """
@@ -17,7 +18,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -130,10 +131,13 @@ async def run(options: argparse.Namespace) -> int:
             drain_s = await mixed.drained()
             rounds.append((alone, beside))
             say(f"round {number}: {_words(alone)}; beside {_words(beside)}; drained in {drain_s:.1f} s")
+        around = [await mixed.measure(options.seconds, with_events=False)]
         before = mixed.memory_mb()
         long = await mixed.measure(options.long, with_events=True)
         after = mixed.memory_mb()
         drain_s = await mixed.drained()
+        around.append(await mixed.measure(options.seconds, with_events=False))
+    around_ms = [alone.push.percentile_ms(99) for alone in around]
     ratios = [beside.push.percentile_ms(99) / alone.push.percentile_ms(99) for alone, beside in rounds]
     lines = [
         f"machine: {json.dumps(machine)}",
@@ -142,6 +146,8 @@ async def run(options: argparse.Namespace) -> int:
         f"{_figures([beside.push.percentile_ms(99) for _, beside in rounds])}",
         f"ratio of p99: {_figures(ratios)}; median {median(ratios):.2f}",
         f"{options.long:g} s together: {_words(long)}; then drained in {drain_s:.1f} s",
+        f"alone before and after it, p99 ms: {_figures(around_ms)}; "
+        f"ratio of p99 {long.push.percentile_ms(99) / mean(around_ms):.2f}",
         f"memory before, MB: {_rounded(before)}; after: {_rounded(after)}",
         f"events refused because their queue was full: {mixed.full}",
     ]

@@ -179,7 +179,7 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
             broker=broker,
             invoker=invoker,
             events=events,
-            event_gate=EventGate(lambda: invoker.busy),
+            event_gate=EventGate(lambda: invoker.busy, settings.event_pace),
             functions=functions,
             layers=LayerTable(stores.state),
             code_signing=CodeSigningTable(stores.state),

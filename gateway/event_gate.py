@@ -9,26 +9,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 
-#: events that are being stored while there are pushes
-BESIDE_PUSHES = 2
+#: there are pushes for this long after one was seen under way, seconds: a client that sends its next one leaves a gap
+HELD_S = 0.05
 
 
 class EventGate:
-    """`pushing`: whether a push is under way. Without one, all may pass at once."""
+    """`pushing`: whether a push is under way. at_once: events that are stored at once beside pushes; all without."""
 
-    def __init__(self, pushing: Callable[[], bool], at_once: int = BESIDE_PUSHES) -> None:
+    def __init__(
+        self,
+        pushing: Callable[[], bool],
+        at_once: int,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._pushing = pushing
         self._at_once = at_once
+        self._monotonic = monotonic
+        self._until_s = 0.0
         self._passing = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @contextlib.asynccontextmanager
     async def passing(self) -> AsyncIterator[None]:
         """In the order of arrival. Nobody waits unless somebody passes, who lets the next one in."""
-        if self._waiting or (self._passing >= self._at_once and self._pushing()):
+        if self._waiting or (self._passing >= self._at_once and self._beside_pushes()):
             await self._turn()
         else:
             self._passing += 1
@@ -49,8 +58,14 @@ class EventGate:
                 self._let_in()
             raise
 
+    def _beside_pushes(self) -> bool:
+        now_s = self._monotonic()
+        if self._pushing():
+            self._until_s = now_s + HELD_S
+        return now_s < self._until_s
+
     def _let_in(self) -> None:
-        while self._waiting and (self._passing < self._at_once or not self._pushing()):
+        while self._waiting and (self._passing < self._at_once or not self._beside_pushes()):
             turn = self._waiting.popleft()
             if not turn.done():
                 self._passing += 1

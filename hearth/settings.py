@@ -102,7 +102,8 @@ class Settings(BaseSettings):
     event_concurrency: int = Field(10, description="asynchronous invokes of one function running at once", ge=1)
     event_pace: int = Field(
         default_factory=lambda: max(1, (os.cpu_count() or 1) // 2),
-        description="events that a poller has on their way to a function at once (default: half the cores)",
+        description="events that a poller has on their way to a function at once, and that a gateway's process stores "
+        "at once beside requests that wait for their answer (default: half the cores)",
         ge=1,
     )
     mapping_lease_seconds: float = Field(

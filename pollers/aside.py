@@ -57,8 +57,6 @@ class Aside:
         self._max_bytes = max_bytes
         self._carry_out = carry_out
         self._queue = queues.aside_queue(partition, arn)
-        #: the function has events here, or had some a moment ago
-        self.in_use = True
         #: set while events may be put into it, and when it has ended
         self._open = asyncio.Event()
         self.ended = False
@@ -69,6 +67,11 @@ class Aside:
         #: raised by everything that happens here
         self._activity = 0
         self._channel: Channel | None = None
+
+    @property
+    def running(self) -> int:
+        """Its events that run or are on their way into it; fewer than the share: none waits in it."""
+        return self._running + self._taking
 
     async def take(self, event: Event) -> None:
         """Returns when the broker has it. Raises AsideEnded, PublishRefused when it is full, Unavailable."""
@@ -129,7 +132,7 @@ class Aside:
             await asyncio.shield(channel.close())
 
     async def _quiet(self, channel: Channel, stopping: asyncio.Event) -> None:
-        """Until it can be deleted, or the channel is gone, or `stopping`; out of use when it was quiet for QUIET_S."""
+        """Until it can be deleted, or the channel is gone, or `stopping`."""
         stop = asyncio.ensure_future(stopping.wait())
         ends: set[asyncio.Future[Any]] = {stop, channel.closed}
         try:
@@ -138,10 +141,9 @@ class Aside:
                 done, _ = await asyncio.wait(ends, timeout=QUIET_S, return_when=asyncio.FIRST_COMPLETED)
                 if done:
                     return
-                if before == self._activity and not self._running and not self._taking:
-                    self.in_use = False
-                    if not self._broker.replicated:
-                        return
+                quiet = before == self._activity and not self.running
+                if quiet and not self._broker.replicated:
+                    return
         finally:
             stop.cancel()
 
@@ -152,7 +154,6 @@ class Aside:
         return True
 
     def _note_activity(self) -> None:
-        self.in_use = True
         self._activity += 1
 
     def _on_delivery(self, tasks: asyncio.TaskGroup, delivery: Delivery) -> None:

@@ -133,14 +133,9 @@ class Partition:
         """Run it or set it aside; it is due."""
         event = delivery.event
         assert event is not None
-        place = place_of(
-            running=self._running[event.arn],
-            share=self._share,
-            held=self._held,
-            room=ROOM,
-            has_aside=(aside := self._asides.get(event.arn)) is not None and aside.in_use,
-        )
-        if place is Place.ASIDE:
+        aside = self._asides.get(event.arn)
+        running = self._running[event.arn] + (aside.running if aside is not None else 0)
+        if place_of(running=running, share=self._share, held=self._held, room=ROOM) is Place.ASIDE:
             self._tasks.create_task(self._put_aside(delivery))
             return
         self._running[event.arn] += 1

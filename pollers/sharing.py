@@ -15,14 +15,15 @@ class Place(enum.Enum):
     ASIDE = "aside"
 
 
-def place_of(*, running: int, share: int, held: int, room: int, has_aside: bool) -> Place:
+def place_of(*, running: int, share: int, held: int, room: int) -> Place:
     """Where an event goes that comes from its partition's common queues.
 
-    running: events of its function that run from there; share: how many may. held, room: the same over all functions;
-    beyond the room the common queues would stand still behind those that run long. A function with a queue aside has
-    its share there.
+    running: events of its function that run, from there or from its queue aside; share: how many may. What is aside
+    runs up to the share, so that a function with fewer has nothing waiting there, and its events are spared the way.
+    held, room: events of all functions that run from the common queues; beyond the room these would stand still behind
+    those that run long.
     """
-    if has_aside or running >= share or held >= room:
+    if running >= share or held >= room:
         return Place.ASIDE
     return Place.RUN
 

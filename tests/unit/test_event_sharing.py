@@ -24,19 +24,11 @@ def test_poller_that_is_not_on_the_list_yet_counts_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("running", "held", "has_aside", "place"),
-    [
-        (0, 0, False, Place.RUN),
-        (9, 47, False, Place.RUN),
-        (10, 10, False, Place.ASIDE),
-        (0, 48, False, Place.ASIDE),
-        (0, 0, True, Place.ASIDE),
-    ],
+    ("running", "held", "place"),
+    [(0, 0, Place.RUN), (9, 47, Place.RUN), (10, 10, Place.ASIDE), (0, 48, Place.ASIDE)],
 )
-def test_event_runs_within_its_functions_share_and_the_room(
-    running: int, held: int, has_aside: bool, place: Place
-) -> None:
-    assert place_of(running=running, share=10, held=held, room=48, has_aside=has_aside) is place
+def test_event_runs_within_its_functions_share_and_the_room(running: int, held: int, place: Place) -> None:
+    assert place_of(running=running, share=10, held=held, room=48) is place
 
 
 def test_function_keeps_its_partition_over_processes_and_releases() -> None:

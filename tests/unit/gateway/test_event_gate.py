@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.event_gate import EventGate
+from gateway.event_gate import HELD_S, EventGate
 
 
 class _Events:
@@ -13,7 +13,8 @@ class _Events:
     def __init__(self, *, pushing: bool, at_once: int = 2) -> None:
         self.pushing = pushing
         self.passed: list[int] = []
-        self._gate = EventGate(lambda: self.pushing, at_once)
+        self.now_s = 100.0
+        self._gate = EventGate(lambda: self.pushing, at_once, monotonic=lambda: self.now_s)
         self._leave: dict[int, asyncio.Event] = {}
 
     async def come(self, number: int) -> asyncio.Task[None]:
@@ -55,11 +56,27 @@ async def test_few_pass_beside_pushes_and_the_others_follow_in_order() -> None:
     await events.leave(0)
     assert events.passed == [0, 1, 2, 3]
     events.pushing = False
+    events.now_s += HELD_S
     assert await events.come(5)  # behind those that wait
     assert events.passed == [0, 1, 2, 3]
     await events.leave(2)
     assert events.passed == [0, 1, 2, 3, 4, 5]
     for number in (3, 4, 5):
+        await events.leave(number)
+    await asyncio.gather(*tasks)
+
+
+async def test_gap_between_one_push_and_the_next_lets_no_crowd_in() -> None:
+    events = _Events(pushing=True, at_once=1)
+    tasks = [await events.come(number) for number in range(4)]
+    events.pushing = False
+    events.now_s += HELD_S / 2
+    await events.leave(0)
+    assert events.passed == [0, 1]
+    events.now_s += HELD_S / 2
+    await events.leave(1)
+    assert events.passed == [0, 1, 2, 3]
+    for number in (2, 3):
         await events.leave(number)
     await asyncio.gather(*tasks)
 
