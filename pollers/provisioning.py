@@ -22,7 +22,7 @@ from hearth.invoker import Invoker, budget_s
 from hearth.model.concurrency import INIT_FAILED
 from hearth.model.function import FunctionVersion
 from hearth.model.invocation import Invocation, InvocationResult, InvocationType, Outcome
-from hearth.model.provision import shares_of
+from hearth.model.provision import shares_of, wanted_by_version
 from hearth.settings import Settings
 from hearth.store import Stores, keys, leases, slots
 from hearth.store.concurrency import ConcurrencyTable, Place, provisioned_of
@@ -72,11 +72,13 @@ class Provisioner:
     async def _reconcile(self, tasks: asyncio.TaskGroup) -> None:
         """Raises Unavailable."""
         for place, function in list((await self._concurrency.functions()).items()):
-            for qualifier, one in provisioned_of(function).items():
-                for number, wanted in shares_of(qualifier, one.wanted, function.aliases).items():
+            provisioned = provisioned_of(function)
+            wanted = wanted_by_version(provisioned, function.aliases)
+            for qualifier, one in provisioned.items():
+                for number in shares_of(qualifier, one.wanted, function.aliases):
                     record = await self._functions.get(*place, number)
                     if record is not None and record.version.key not in one.failed_for:
-                        await self._ask_for_missing(tasks, place, qualifier, record.version, wanted)
+                        await self._ask_for_missing(tasks, place, qualifier, record.version, wanted[number])
 
     async def _ask_for_missing(
         self, tasks: asyncio.TaskGroup, place: Place, qualifier: str, version: FunctionVersion, wanted: int

@@ -6,6 +6,7 @@ Source: Lambda API reference; messages and the order of the checks as recorded f
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime
 from collections.abc import Callable
 from typing import Any
@@ -13,11 +14,12 @@ from typing import Any
 from gateway.call import Call
 from gateway.lambda_api.names import function_only, function_ref, not_found
 from gateway.lambda_api.paging import page_of
+from gateway.lambda_api.versions import new_revision
 from hearth.arn import LATEST, FunctionRef, function_arn
 from hearth.clock import now_ms
 from hearth.errors import ApiError, InvalidParameterValue, ResourceConflict, ResourceNotFound, ServiceError
 from hearth.model.concurrency import AccountConcurrency, Provisioned
-from hearth.model.provision import shares_of
+from hearth.model.provision import served_before, shares_of
 from hearth.store import slots
 from hearth.store.concurrency import concurrency_of, provisioned_of
 from hearth.store.functions import Beside, Function
@@ -60,7 +62,7 @@ async def put_provisioned_concurrency_config(call: Call, given: dict[str, Any]) 
     ref = _qualified(call, given, "Provisioned Concurrency Configs cannot be applied to unpublished function versions.")
     wanted, qualifier = given["ProvisionedConcurrentExecutions"], ref.qualifier or ""
     minimum = call.backends.settings.unreserved_concurrency
-    await _existing(call, ref)
+    function = await _existing(call, ref)
     new = Provisioned(wanted, now_ms())
 
     def decide(function: Function, account: AccountConcurrency) -> bytes:
@@ -72,6 +74,7 @@ async def put_provisioned_concurrency_config(call: Call, given: dict[str, Any]) 
         return new.to_json()
 
     await _write(call, ref.name, Beside.PROVISIONED, qualifier, decide, missing=_missing(call, ref))
+    await _revise(call, function, qualifier)
     return _shown(new, ready=0, status="IN_PROGRESS")
 
 
@@ -183,6 +186,16 @@ async def _write(
     raise ServiceError("Functions change too often just now; try again.")
 
 
+async def _revise(call: Call, function: Function, qualifier: str) -> None:
+    """The versions that were provisioned have a new revision then, as recorded from AWS."""
+    functions, latest = call.backends.functions, function.latest.version
+    for number in shares_of(qualifier, 0, function.aliases):
+        record = await functions.get(latest.account, latest.region, latest.name, number)
+        # one that is to settle has a new revision then; who has changed it meanwhile has given it one
+        if record is not None and record.settled:
+            await functions.replace(record, dataclasses.replace(record, revision_id=new_revision()))
+
+
 def _refuse_overlap(function: Function, qualifier: str) -> None:
     """A version may be provisioned through one name only: its own number or an alias."""
     others = provisioned_of(function).keys() - {qualifier}
@@ -205,11 +218,12 @@ def _without_type(message: str) -> ApiError:
 
 async def _answer(call: Call, function: Function, qualifier: str, one: Provisioned) -> dict[str, Any]:
     caller, ready, keys = call.caller, 0, []
+    before = served_before(qualifier, provisioned_of(function), function.aliases)
     for number, wanted in shares_of(qualifier, one.wanted, function.aliases).items():
         record = await call.backends.functions.get(caller.account, caller.region, function.latest.version.name, number)
         if record is not None:
             _, count = await slots.count_provisioned(call.backends.stores.coordination, record.version.key)
-            ready += min(count, wanted)
+            ready += max(0, min(count - before.get(number, 0), wanted))
             keys.append(record.version.key)
     if one.failure and set(keys) & set(one.failed_for):
         return _shown(one, ready=ready, status="FAILED") | {"StatusReason": one.failure}

@@ -143,11 +143,6 @@ def layer_ref(call: Call, text: str) -> LayerRef:
     return LayerRef(match["account"], match["region"], match["name"], number)
 
 
-def _suiting(versions: list[LayerVersion], given: dict[str, Any]) -> list[LayerVersion]:
-    runtime, architecture = given.get("CompatibleRuntime"), given.get("CompatibleArchitecture")
-    return [version for version in versions if version.suits(runtime, architecture)]
-
-
 async def _found(call: Call, ref: LayerRef, number: int) -> LayerVersion:
     _check_number(number)
     layer = await call.backends.layers.get(ref.account, ref.region, ref.name, number)

@@ -17,6 +17,13 @@ def wanted_by_version(provisioned: Mapping[str, Provisioned], aliases: Mapping[s
     return dict(wanted)
 
 
+def served_before(
+    qualifier: str, provisioned: Mapping[str, Provisioned], aliases: Mapping[str, Alias]
+) -> dict[str, int]:
+    """Version number -> sandboxes that count for others before this qualifier: aliases may share a version's."""
+    return wanted_by_version({name: one for name, one in provisioned.items() if name < qualifier}, aliases)
+
+
 def shares_of(qualifier: str, wanted: int, aliases: Mapping[str, Alias]) -> dict[str, int]:
     """Version number -> sandboxes, of one version's or alias's provisioned concurrency; a weighted alias divides it."""
     if qualifier.isdecimal():

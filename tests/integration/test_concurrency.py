@@ -209,12 +209,34 @@ def test_provisioned_sandbox_that_was_lost_is_made_again(stack: PlatformStack) -
     until(lambda: kind(stack, name, version) == "provisioned-concurrency")
 
 
+def test_aliases_that_share_a_version_have_each_what_is_provisioned_for_it(stack: PlatformStack) -> None:
+    name, version = publish(stack, Timeout=30)
+    for alias in ("blue", "green"):
+        stack.client("lambda").create_alias(FunctionName=name, Name=alias, FunctionVersion=version)
+        provision(stack, name, alias, 1)
+    assert ready(stack, name, "blue")["AvailableProvisionedConcurrentExecutions"] == 1
+    assert ready(stack, name, "green")["AvailableProvisionedConcurrentExecutions"] == 1
+    answers = at_once(stack, name, {"s": 0.5}, 2, Qualifier="green")
+    assert [one["Payload"]["kind"] for one in answers] == ["provisioned-concurrency"] * 2
+
+
 def test_provisioned_concurrency_moves_with_its_alias(stack: PlatformStack) -> None:
     name, first = publish(stack)
     client = stack.client("lambda")
     client.create_alias(FunctionName=name, Name="live", FunctionVersion=first)
+    seen = client.get_function_configuration(FunctionName=name, Qualifier=first)["RevisionId"]
     provision(stack, name, "live", 1)
     ready(stack, name, "live")
+    stale = error_of(
+        client.add_permission,
+        FunctionName=name,
+        Qualifier=first,
+        StatementId="s",
+        Action="lambda:InvokeFunction",
+        Principal="*",
+        RevisionId=seen,
+    )
+    assert stale["Error"]["Code"] == "PreconditionFailedException", "a version has a new revision then"
     assert kind(stack, name, first) == kind(stack, name, "live") == "provisioned-concurrency"
     client.update_function_code(FunctionName=name, ZipFile=zip_of(TELL + "# changed\n"))
     client.get_waiter("function_updated_v2").wait(FunctionName=name)

@@ -6,7 +6,7 @@ import pytest
 
 from hearth.model.concurrency import AccountConcurrency, FunctionConcurrency, OnDemandLimit, Provisioned, shares
 from hearth.model.function import Alias
-from hearth.model.provision import wanted_by_version
+from hearth.model.provision import served_before, wanted_by_version
 
 #: 1000 = 300 reserved + 20 provisioned without reservation + 680
 ACCOUNT = AccountConcurrency(
@@ -94,6 +94,14 @@ def test_versions_and_aliases_provision_versions() -> None:
     aliases = {"live": Alias("live", "2", "r", weights={"3": 0.5}), "gone": Alias("gone", "9", "r")}
     provisioned = {"1": Provisioned(7, 0), "live": Provisioned(4, 0), "deleted": Provisioned(1, 0)}
     assert wanted_by_version(provisioned, aliases) == {"1": 7, "2": 2, "3": 2}
+
+
+def test_what_is_ready_of_a_version_counts_for_one_qualifier_after_the_other() -> None:
+    aliases = {"a": Alias("a", "1", "r"), "b": Alias("b", "1", "r", weights={"2": 0.5})}
+    provisioned = {"b": Provisioned(4, 0), "a": Provisioned(3, 0)}
+    assert served_before("a", provisioned, aliases) == {}
+    assert served_before("b", provisioned, aliases) == {"1": 3}
+    assert wanted_by_version(provisioned, aliases) == {"1": 5, "2": 2}
 
 
 def test_provisioned_comes_back_from_json() -> None:
