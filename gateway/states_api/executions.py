@@ -107,7 +107,8 @@ async def redrive_execution(call: Call, given: dict[str, Any]) -> dict[str, Any]
         token and stored.outcome.status is Status.RUNNING and stored.outcome.redrives
     ):
         raise ApiError("ExecutionNotRedrivable", 400, why)
-    await _children_stopped(call, stored.execution)
+    if not why:
+        await _children_stopped(call, stored.execution)
     at_ms = await call.backends.executions.redrive(stored, now_ms=now, client_token=token)
     if at_ms is None:
         again = await _existing(call, workflow_arn(given["executionArn"], "execution"))

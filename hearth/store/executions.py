@@ -119,7 +119,7 @@ class ExecutionTable:
         await self._call(self._state.redis.xadd(inbox, {"execution": arn, "message": message}))
 
     async def redrive(self, stored: Stored, *, now_ms: int, client_token: str) -> int | None:
-        """When it was redriven (platform epoch ms); None: its status has changed meanwhile."""
+        """When it was redriven (platform epoch ms), now or by this token; None: it runs, or changed meanwhile."""
         execution, status = stored.execution, stored.outcome.status
         arn = parse_workflow_arn(execution.arn)
         assert arn is not None

@@ -223,3 +223,23 @@ def test_failed_execution_is_redriven_where_it_failed(stack: PlatformStack, stat
     found = ended(states, execution)
     assert (found["status"], found["redriveCount"], found["output"]) == ("SUCCEEDED", 1, "1")
     assert "ExecutionRedriven" in [kind for _, _, kind in history(states, execution)]
+
+
+def test_redrive_that_is_asked_for_again_is_the_same_by_its_token_and_refused_without(states: Any) -> None:
+    arn = machine(states, {"StartAt": "A", "States": {"A": {"Type": "Wait", "Seconds": 86_400, "End": True}}})
+    execution = states.start_execution(stateMachineArn=arn)["executionArn"]
+    states.stop_execution(executionArn=execution)
+    ended(states, execution)
+
+    first = states.redrive_execution(executionArn=execution, clientToken="one")["redriveDate"]
+    assert states.redrive_execution(executionArn=execution, clientToken="one")["redriveDate"] == first
+    with pytest.raises(ClientError) as refused:
+        states.redrive_execution(executionArn=execution, clientToken="other")
+    assert refused.value.response["Error"] == {
+        "Code": "ExecutionNotRedrivable",
+        "Message": "Execution is RUNNING and cannot be redriven",
+    }
+    (running,) = states.list_executions(stateMachineArn=arn, statusFilter="RUNNING")["executions"]
+    assert (running["executionArn"], running["redriveCount"]) == (execution, 1)
+    states.stop_execution(executionArn=execution)
+    assert ended(states, execution)["status"] == "ABORTED"

@@ -6,10 +6,11 @@
 -- KEYS[5] zset   hearth:workflows:unarchived
 -- KEYS[6..] zset three for each list it belongs to: all, RUNNING, of the status it had
 -- ARGV    ARN, status read, now (ms), client token, message
--- returns {1, now} redriven; {2, when} by this token already; {0} its status has changed meanwhile
+-- returns {1, now} redriven; {2, when} by this token already; {0} it runs, or its status has changed meanwhile
 local token = redis.call('HMGET', KEYS[1], 'redrive-token', 'redriven', 'status')
 if ARGV[4] ~= '' and token[1] == ARGV[4] then return {2, token[2]} end
-if token[3] ~= ARGV[2] then return {0} end
+-- callers come with RUNNING too, to hear of their token: SDKs send one with every call, and the same with a retry
+if token[3] ~= ARGV[2] or token[3] == 'RUNNING' then return {0} end
 redis.call('HSET', KEYS[1], 'status', 'RUNNING', 'redriven', ARGV[3], 'redrive-token', ARGV[4])
 redis.call('HINCRBY', KEYS[1], 'redrives', 1)
 redis.call('HDEL', KEYS[1], 'stopped', 'error', 'cause', 'output')
