@@ -1,7 +1,8 @@
 """FunctionLog: one sandbox's log stream: what its processes print and what the platform says, in order.
 
-Reads the pipe that carries stdout and stderr. One line is one event. The pipe is also read synchronously (`drain`)
-when a response was posted, so that an invocation's log has everything printed before it.
+Reads the pipe that carries stdout and stderr. One line is one event, and so is one frame: Python's client puts what
+is logged into frames, on the same pipe, so that the order of the two is kept. The pipe is also read synchronously
+(`drain`) when a response was posted, so that an invocation's log has everything printed before it.
 Source: Lambda Developer Guide, "Working with function logs"; group and stream names as on AWS.
 """
 
@@ -30,6 +31,10 @@ TAIL_BYTES = 4096
 #: a pipe's capacity: two reads of it take all that was printed before, and are an end for a printing loop
 _PIPE_BYTES = 64 << 10
 _DRAIN_READS = 2
+#: how a frame begins: a type of four bytes (level and format, which the message shows too), the message's length in
+#: four, its time in eight. No UTF-8 text has these bytes
+_FRAME = b"\xa5\x5a\x00"
+_FRAME_HEAD_BYTES = 16
 #: one read between other work of the worker
 _READ_BYTES = 16 << 10
 #: after a read that cost more than this, the sandbox's output waits for twice its cost: one that prints without end
@@ -54,6 +59,8 @@ class FunctionLog:
         self._fd = -1
         self._resume: asyncio.TimerHandle | None = None
         self._partial = b""
+        #: of the frame that is being read, so much is yet to be told; 0: outside of frames
+        self._framed = 0
         self._tail: bytearray | None = None
 
     # --- the pipe -------------------------------------------------------------------------------------------
@@ -65,15 +72,18 @@ class FunctionLog:
     def detach(self) -> None:
         """Take what is left and let go of the pipe. Idempotent."""
         self.drain()
+        if self._framed and self._partial:  # who wrote it was killed in the middle
+            self._emit_output(self._partial, now_ms())
+        self._partial, self._framed = b"", 0
         self._let_go()
         self.telemetry = None
 
     def drain(self) -> None:
-        """Take everything that is in the pipe now, an unfinished line included."""
+        """Take everything that is in the pipe now, an unfinished line included; a frame is left to be finished."""
         for _ in range(_DRAIN_READS):
             if not self._read(_PIPE_BYTES):
                 break
-        if self._partial:
+        if self._partial and not self._framed and not self._partial.startswith(_FRAME):
             self._emit_output(self._partial, now_ms())
             self._partial = b""
 
@@ -115,14 +125,49 @@ class FunctionLog:
 
     def _split(self, data: bytes) -> None:
         t_ms = now_ms()
-        *lines, partial = (self._partial + data if self._partial else data).split(b"\n")
+        rest = self._partial + data if self._partial else data
+        while self._python:
+            if self._framed:
+                rest = self._take_framed(rest, t_ms)
+                if self._framed:
+                    self._partial = rest
+                    return
+            before, mark, after = rest.partition(_FRAME)
+            if not mark:
+                break
+            if unfinished := self._take_lines(before, t_ms):
+                self._emit_output(unfinished, t_ms)
+            rest = mark + after
+            if len(rest) < _FRAME_HEAD_BYTES:
+                self._partial = rest
+                return
+            self._framed, rest = int.from_bytes(rest[4:8], "big"), rest[_FRAME_HEAD_BYTES:]
+        self._partial = self._take_lines(rest, t_ms)
+
+    def _take_lines(self, data: bytes, t_ms: int) -> bytes:
+        """What is left of it: a line that has not ended."""
+        *lines, partial = data.split(b"\n")
         for line in lines:
             self._emit_output(line, t_ms)
         while len(partial) > EVENT_LIMIT_BYTES:
             cut = _character_start(partial, EVENT_LIMIT_BYTES)
             self._emit_output(partial[:cut], t_ms)
             partial = partial[cut:]
-        self._partial = partial
+        return partial
+
+    def _take_framed(self, data: bytes, t_ms: int) -> bytes:
+        """What is left of it: what follows the frame, or the part of its message that has come, of at most an event's
+        size: a length that is a lie must not fill the memory."""
+        while self._framed:
+            if len(data) >= self._framed:
+                cut = self._framed
+            elif len(data) > EVENT_LIMIT_BYTES:
+                cut = _character_start(data, EVENT_LIMIT_BYTES)
+            else:
+                break
+            self._emit_output(data[:cut].removesuffix(b"\n"), t_ms)
+            self._framed, data = self._framed - cut, data[cut:]
+        return data
 
     def _emit_output(self, line: bytes, t_ms: int) -> None:
         if self._least and line.startswith(b"{") and _level(line) < self._least:
@@ -132,9 +177,8 @@ class FunctionLog:
             self._append(line[:cut].decode("utf-8", "replace"), t_ms)
             line = line[cut:]
         line = line.rstrip(b"\r")
-        # Runtime clients join the lines of one event by CR where there is no framed log pipe; Python's does so only
-        # for errors, so that elsewhere a CR is what the function printed.
-        if line.startswith(b"[ERROR]") or not self._python:
+        # Runtime clients that have no frames join the lines of one event by CR; in Python a function printed it.
+        if not self._python:
             line = line.replace(b"\r", b"\n")
         text = line.decode("utf-8", "replace")
         self._append(text + "\n", t_ms)

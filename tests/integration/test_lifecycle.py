@@ -149,6 +149,38 @@ async def test_json_format_tells_events(lab: Lab) -> None:
     ]
 
 
+async def test_every_system_event_is_an_event_of_the_log(lab: Lab) -> None:
+    sandbox = await lab.ready(log_format="JSON", system_log_level="DEBUG")
+    await sandbox.invoke(invocation({}))
+    assert [json.loads(line)["type"].removeprefix("platform.") for line in await lab.log(sandbox)] == [
+        *("initStart", "initRuntimeDone", "initReport", "start", "runtimeDone", "report"),
+    ]
+
+
+LOGGING = """
+import logging
+def handler(e, c):
+    print("printed")
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        logging.getLogger().exception("first\\nsecond")
+    print("printed, too")
+    raise ValueError("of two\\nlines")
+"""
+
+
+async def test_what_a_python_function_logs_is_one_event(lab: Lab) -> None:
+    sandbox = await lab.ready(LOGGING)
+    await sandbox.invoke(invocation({}))
+    _, _, printed, logged, after, error, *_ = await lab.log(sandbox)
+    assert (printed, after) == ("printed\n", "printed, too\n")
+    assert logged.startswith("[ERROR]\t")
+    assert "\tfirst\nsecond\nTraceback (most recent call last):\n" in logged
+    assert logged.endswith("\nZeroDivisionError: division by zero\n")
+    assert error.startswith("[ERROR] ValueError: of two\nlines\nTraceback (most recent call last):\n")
+
+
 # --- what goes wrong in the handler ---------------------------------------------------------------------------
 async def test_a_handlers_error_is_its_own_document_and_the_sandbox_goes_on(lab: Lab) -> None:
     sandbox = await lab.ready()

@@ -89,6 +89,7 @@ async def test_a_cell_knows_nothing_before_it_is_a_functions(bench: Bench) -> No
         "PYTHONPATH",
         "SHLVL",
         "TZ",
+        "_LAMBDA_TELEMETRY_LOG_FD",
     }
     assert names == platform
 

@@ -102,7 +102,8 @@ def test_times_and_bills_are_rounded_as_aws_does() -> None:
 def test_system_log_level_decides_which_events_are_told() -> None:
     def told(level: str) -> list[str]:
         lines = JsonLines(dataclasses.replace(VERSION, log_format="JSON", system_log_level=level))
-        text = lines.init_report("init", "success", "", 5, T_MS) + lines.start(ID, T_MS)
+        text = lines.init_runtime_done("init", "success", "", T_MS)
+        text += lines.init_report("init", "success", "", 5, T_MS) + lines.start(ID, T_MS)
         text += "".join(lines.end(ID, Ended("success", "", 1, 1, 9, None), T_MS))
         text += "".join(lines.end(ID, Ended("timeout", "", 1, 1, 9, None), T_MS))
         return [orjson.loads(line)["type"].removeprefix("platform.") for line in text.splitlines()]

@@ -75,9 +75,51 @@ async def test_an_unfinished_line_belongs_to_the_invocation_that_printed_it(prin
     assert await printed.messages() == ["no newline\n", "END\n"]
 
 
-async def test_lines_joined_by_carriage_returns_are_one_event(printed: Printed) -> None:
-    printed.says(b"[ERROR] KeyError\rTraceback\r  File\nnext\r\n")
-    assert await printed.messages() == ["[ERROR] KeyError\nTraceback\n  File\n", "next\n"]
+async def test_lines_joined_by_carriage_returns_are_one_event(tmp_path: Path) -> None:
+    printed = Printed(tmp_path, replace(VERSION, runtime="nodejs20.x"))
+    printed.says(b"KeyError\rTraceback\r  File\nnext\r\n")
+    assert await printed.messages() == ["KeyError\nTraceback\n  File\n", "next\n"]
+
+
+def frame(text: str, *, said_bytes: int | None = None) -> bytes:
+    """As Python's client writes what is logged. said_bytes: a length other than the true one."""
+    message = text.encode()
+    head = b"\xa5\x5a\x00\x0f" + (len(message) if said_bytes is None else said_bytes).to_bytes(4, "big") + b"\0" * 8
+    return head + message
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 1 << 16])
+async def test_a_frame_is_one_event_between_what_is_printed(printed: Printed, at_once: int) -> None:
+    said = b"before\nunfinished" + frame("h\u00e4llo\nworld\n") + frame("") + frame("no newline") + b"after\n"
+    for at in range(0, len(said), at_once):
+        printed.says(said[at : at + at_once])
+        printed.log._read(1 << 16)
+    assert await printed.messages() == ["before\n", "unfinished\n", "h\u00e4llo\nworld\n", "no newline\n", "after\n"]
+
+
+async def test_a_frame_that_is_being_written_is_not_cut_by_an_invocations_end(printed: Printed) -> None:
+    said = frame("one\ntwo")
+    for cut in (9, 20):
+        printed.says(said[:cut])
+        printed.log.drain()
+        printed.says(said[cut:])
+    assert await printed.messages() == ["one\ntwo\n"] * 2
+
+
+async def test_a_frame_whose_writer_died_is_told_as_far_as_it_came(printed: Printed) -> None:
+    printed.says(frame("last words", said_bytes=4000))
+    assert await printed.messages() == ["last words\n"]
+
+
+async def test_a_frame_that_claims_to_be_endless_is_told_in_events_of_the_usual_size(printed: Printed) -> None:
+    printed.says(frame("", said_bytes=(1 << 32) - 1))
+    for _ in range(10):
+        printed.says(b"x" * 60_000)
+        printed.log._read(1 << 16)
+        assert len(printed.log._partial) <= EVENT_LIMIT_BYTES
+    assert [len(one) for one in await printed.messages()] == [EVENT_LIMIT_BYTES + 1] * 2 + [
+        600_000 % EVENT_LIMIT_BYTES + 1
+    ]
 
 
 async def test_a_carriage_return_that_a_python_function_prints_stays(printed: Printed) -> None:

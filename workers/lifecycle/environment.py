@@ -81,7 +81,7 @@ def sandbox_environment(
 ) -> dict[str, str]:
     """Later wins: defaults and the runtime's, the customer's own, credentials, the platform's.
 
-    AWS_LAMBDA_RUNTIME_API comes with spawning; there is no _LAMBDA_TELEMETRY_LOG_FD, so runtimes print their log.
+    AWS_LAMBDA_RUNTIME_API comes with spawning. Where there is no _LAMBDA_TELEMETRY_LOG_FD, runtimes print their log.
     """
     environment = _DEFAULTS | dict(runtime)
     if version.log_format == "JSON":

@@ -37,6 +37,10 @@ class Ended(NamedTuple):
 class LogLines(Protocol):
     def init_start(self, runtime_version: str, isolation: str, t_ms: int) -> str: ...
 
+    def init_runtime_done(self, phase: Phase, status: str, error_type: str, t_ms: int) -> str:
+        """In JSON only."""
+        ...
+
     def init_report(self, phase: Phase, status: str, error_type: str, duration_ms: float, t_ms: int) -> str:
         """status: `success` (told of provisioned sandboxes, of others in JSON at level DEBUG only), `timeout` or
         `error`."""
@@ -73,6 +77,9 @@ class TextLines:
 
     def init_start(self, runtime_version: str, isolation: str, t_ms: int) -> str:
         return f"INIT_START {self._runtime(runtime_version)}\tIsolation: {isolation}\n"
+
+    def init_runtime_done(self, phase: Phase, status: str, error_type: str, t_ms: int) -> str:
+        return ""
 
     def init_report(self, phase: Phase, status: str, error_type: str, duration_ms: float, t_ms: int) -> str:
         if status == "success":
@@ -141,22 +148,18 @@ class JsonLines:
         record = records.init_start(self._version, runtime_version, isolation, initialization=self._initialization)
         return self._line("INFO", "platform.initStart", record, t_ms)
 
+    def init_runtime_done(self, phase: Phase, status: str, error_type: str, t_ms: int) -> str:
+        record = records.init_runtime_done(phase, status, error_type, self._initialization)
+        return self._line("DEBUG" if status == "success" else "WARN", "platform.initRuntimeDone", record, t_ms)
+
     def init_report(self, phase: Phase, status: str, error_type: str, duration_ms: float, t_ms: int) -> str:
-        level = "DEBUG" if status == "success" else "WARN"
-        told = "INFO" if status == "success" and self._initialization != "on-demand" else level
-        done = records.init_runtime_done(phase, status, error_type, self._initialization)
-        report = records.init_report(phase, status, error_type, duration_ms, self._initialization)
-        # One event of the log may hold both: they are told at the same moment.
-        return self._line(level, "platform.initRuntimeDone", done, t_ms) + self._line(
-            told, "platform.initReport", report, t_ms
-        )
+        level = "WARN" if status != "success" else "DEBUG" if self._initialization == "on-demand" else "INFO"
+        record = records.init_report(phase, status, error_type, duration_ms, self._initialization)
+        return self._line(level, "platform.initReport", record, t_ms)
 
     def snapshot_report(self, phase: Phase, duration_ms: float, t_ms: int) -> str:
-        done = records.init_runtime_done(phase, "success", "", records.SNAP_START)
-        report = records.init_report(phase, "success", "", duration_ms, records.SNAP_START)
-        return self._line("DEBUG", "platform.initRuntimeDone", done, t_ms) + self._line(
-            "INFO", "platform.initReport", report, t_ms
-        )
+        record = records.init_report(phase, "success", "", duration_ms, records.SNAP_START)
+        return self._line("INFO", "platform.initReport", record, t_ms)
 
     def restore_start(self, runtime_version: str, t_ms: int) -> str:
         return self._line("INFO", "platform.restoreStart", records.restore_start(self._version, runtime_version), t_ms)

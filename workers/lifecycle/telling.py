@@ -41,6 +41,7 @@ def init_start(sandbox: Sandbox, phase: Phase) -> None:
 
 def init_end(sandbox: Sandbox, phase: Phase, status: str, error_type: str, took_ms: float) -> None:
     t_ms, kind = sandbox.services.now_ms(), sandbox.initialization
+    sandbox.log.platform(sandbox.lines.init_runtime_done(phase, status, error_type, t_ms))
     _emit(sandbox, "initRuntimeDone", lambda: records.init_runtime_done(phase, status, error_type, kind), t_ms)
     extensions(sandbox, t_ms)
     sandbox.log.platform(sandbox.lines.init_report(phase, status, error_type, took_ms, t_ms))
@@ -63,6 +64,7 @@ def extensions(sandbox: Sandbox, t_ms: int) -> None:
 def restore_start(sandbox: Sandbox, phase: Phase, init_ms: float) -> None:
     """The end of Init, which took so long, and the beginning of restoring."""
     t_ms, runtime, kind = sandbox.services.now_ms(), sandbox.runtime.version, records.SNAP_START
+    sandbox.log.platform(sandbox.lines.init_runtime_done(phase, "success", "", t_ms))
     _emit(sandbox, "initRuntimeDone", lambda: records.init_runtime_done(phase, "success", "", kind), t_ms)
     sandbox.log.platform(sandbox.lines.snapshot_report(phase, init_ms, t_ms))
     _emit(sandbox, "initReport", lambda: records.init_report(phase, "success", "", init_ms, kind), t_ms)

@@ -66,7 +66,8 @@ class Python(Language[Interpreter]):
             f"python:{found.version}",
             (executable, "/var/runtime/bootstrap.py"),
             (Mount(directory, "/var/runtime"), *mounts),
-            {"PYTHONPATH": "/var/runtime", "SHLVL": "0"},
+            # logged messages come in frames, on the same pipe as what is printed (workers/function_log.py)
+            {"PYTHONPATH": "/var/runtime", "SHLVL": "0", "_LAMBDA_TELEMETRY_LOG_FD": "1"},
             # the client reads it while it is loaded, and would have to be loaded once more
             cell=CellRecipe(
                 (executable, "/var/runtime/cell.py"),
