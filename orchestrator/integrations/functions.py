@@ -245,10 +245,12 @@ def _answer(called: Called, *, with_log: bool) -> str:
     except orjson.JSONDecodeError:
         payload = called.payload.decode("utf-8", "replace")
     shown: dict[str, Any] = {"ExecutedVersion": called.executed_version}
+    headers = _headers(called.request_id, len(called.payload), called.executed_version)
     if with_log:
         shown["LogResult"] = base64.b64encode(called.log_tail).decode()
+        headers = {"X-Amz-Log-Result": shown["LogResult"], **headers}
     shown["Payload"] = payload
-    shown |= sdk_metadata(called.request_id, _headers(called.request_id, len(called.payload), called.executed_version))
+    shown |= sdk_metadata(called.request_id, headers)
     shown["StatusCode"] = 200
     return orjson.dumps(shown).decode()
 

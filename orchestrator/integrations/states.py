@@ -47,7 +47,7 @@ class States:
         headers = {
             "x-amzn-RequestId": request_id,
             "connection": "keep-alive",
-            "Content-Length": str(len(known.arn) + 57),
+            "Content-Length": str(len(known.arn) + 48),  # {"executionArn":"…","startDate":1.762432523085E9}
             "Date": formatdate(usegmt=True),
             "Content-Type": "application/x-amz-json-1.0",
         }

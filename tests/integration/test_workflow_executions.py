@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 import uuid
@@ -132,7 +133,13 @@ def test_function_is_a_task_and_its_error_is_caught(stack: PlatformStack, states
                 "Catch": [{"ErrorEquals": ["ValueError"], "ResultPath": "$.caught", "Next": "C"}],
                 "End": True,
             },
-            "C": {"Type": "Pass", "End": True},
+            "C": {
+                "Type": "Task",
+                "Resource": "arn:aws:states:::lambda:invoke",
+                "Parameters": {"FunctionName": name, "LogType": "Tail", "Payload": {}},
+                "ResultPath": "$.logged",
+                "End": True,
+            },
         },
     }
     found = run(states, definition, {"x": 1})
@@ -140,6 +147,9 @@ def test_function_is_a_task_and_its_error_is_caught(stack: PlatformStack, states
     assert output["first"] == {"seen": {"x": 1}}
     assert output["caught"]["Error"] == "ValueError"
     assert json.loads(output["caught"]["Cause"])["errorMessage"] == "no"
+    log = output["logged"]["LogResult"]
+    assert "REPORT RequestId" in base64.b64decode(log).decode()
+    assert output["logged"]["SdkHttpMetadata"]["HttpHeaders"]["X-Amz-Log-Result"] == log
 
 
 def test_activity_worker_answers_with_its_token(states: Any) -> None:
