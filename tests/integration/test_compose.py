@@ -26,7 +26,7 @@ from typer.testing import CliRunner
 from hearth.cli.main import app
 from hearth.embedded.stackfile import free_port
 from hearth.settings import PREFIX, Settings
-from tests.compose.scenario import expressions
+from tests.compose.steps.observing import expressions
 from tests.conftest import missing
 from tests.support.compose import compose_command
 from tests.support.places import ROOT
