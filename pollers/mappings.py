@@ -16,13 +16,14 @@ import time
 from collections.abc import Sequence
 
 from hearth.clock import now_ms
-from hearth.errors import HearthError
+from hearth.errors import AccessDenied, HearthError
 from hearth.model.mapping import PASSING, EventSourceMapping, MappingState, SourceKind, Unit
 from hearth.settings import Settings
 from hearth.store import Stores, keys, leases
 from hearth.store.mappings import MappingTable
 from pollers.runners import PREPARE_S, Lease, Runner
 from pollers.sharing import shared_out
+from pollers.source_access import SourceAccess
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,9 @@ log = logging.getLogger(__name__)
 _ROUNDS = 4
 #: between two tries of a unit, or of asking for units, that failed
 _LONGEST_BACKOFF_S = 30.0
+
+#: how often it is looked whether roles or functions have changed
+_ACCESS_EVERY_S = 2.0
 
 #: a unit: the mapping's uuid and its name
 UnitId = tuple[str, str]
@@ -57,10 +61,13 @@ class _Known:
 class MappingPoller:
     """`run(stopping)` is its life."""
 
-    def __init__(self, settings: Settings, stores: Stores, poller_id: str, runners: Sequence[Runner]) -> None:
+    def __init__(
+        self, settings: Settings, stores: Stores, poller_id: str, runners: Sequence[Runner], access: SourceAccess
+    ) -> None:
         self._id = poller_id
         self._coordination = stores.coordination
         self._table = MappingTable(stores.state, stores.coordination)
+        self._access = access
         self._runners: dict[SourceKind, Runner] = {kind: runner for runner in runners for kind in runner.kinds}
         self._lease_ms = round(settings.mapping_lease_seconds * 1000)
         self._round_s = settings.mapping_lease_seconds / _ROUNDS
@@ -83,7 +90,10 @@ class MappingPoller:
     async def run(self, stopping: asyncio.Event) -> None:
         """Until `stopping` and what runs has stopped. A unit that does not stop in time is cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            background = [tasks.create_task(self._wake_at(stopping), name="mappings-stop")]
+            background = [
+                tasks.create_task(self._wake_at(stopping), name="mappings-stop"),
+                tasks.create_task(self._watch_access(tasks), name="mappings-access"),
+            ]
             while not stopping.is_set():
                 self._wake.clear()
                 try:
@@ -204,6 +214,7 @@ class MappingPoller:
         """Run it, then give its lease back."""
         began_s = time.monotonic()
         try:
+            await self._access.check(mapping)
             await self._runners[mapping.kind].run(Unit(mapping, unit[1]), lease)
             self._failures.pop(unit, None)
             if not lease.stopping.is_set() and mapping.uuid in self._known:
@@ -246,6 +257,30 @@ class MappingPoller:
     async def _await_end(self, one: _Running) -> None:
         await asyncio.wait({one.task}, timeout=self._patience_s)
         one.task.cancel()
+
+    async def _watch_access(self, tasks: asyncio.TaskGroup) -> None:
+        """Stop the units of mappings whose function may not read any more; as they begin anew they are refused."""
+        judged: tuple[int, int] | None = None
+        while True:  # the life of the process
+            await asyncio.sleep(_ACCESS_EVERY_S)
+            with contextlib.suppress(HearthError):  # what runs goes on
+                epoch = await self._access.epoch()
+                if epoch != judged:
+                    running = {one.mapping.uuid: one.mapping for one in self._running.values()}
+                    known = [await self._stop_refused(tasks, mapping) for mapping in running.values()]
+                    judged = epoch if all(known) else None
+
+    async def _stop_refused(self, tasks: asyncio.TaskGroup, mapping: EventSourceMapping) -> bool:
+        """False: whether it may read is not to be known now, so it goes on."""
+        try:
+            await self._access.check(mapping)
+        except AccessDenied:
+            for unit in [unit for unit in self._running if unit[0] == mapping.uuid]:
+                self._stop(tasks, unit)
+        except Exception as exc:  # one mapping's source must not end the others
+            log.warning("access not judged", extra={"action": "access_not_judged", "error": str(exc) or repr(exc)})
+            return False
+        return True
 
     # --- changes of state -------------------------------------------------------------------------------------
     def _change_states(self, tasks: asyncio.TaskGroup, living: set[str]) -> None:

@@ -33,6 +33,7 @@ from pollers.provisioning import Provisioner
 from pollers.queues.rabbitmq_runner import RabbitMQRunner
 from pollers.queues.sqs_runner import SqsRunner
 from pollers.runners import Runner
+from pollers.source_access import SourceAccess
 from pollers.streams.runner import StreamRunner
 from pollers.trimming import Trimmer
 
@@ -67,7 +68,8 @@ class Poller:
         destinations = Destinations(self._settings, self._broker, self._publisher, self._stores.state, self._aws)
         self._dispatcher = EventDispatcher(self._settings, self._stores, invoker, destinations)
         provisioner = Provisioner(self._settings, self._stores, invoker, self.id)
-        mappings = MappingPoller(self._settings, self._stores, self.id, self._runners(invoker))
+        access = SourceAccess(self._settings, self._stores, self._aws)
+        mappings = MappingPoller(self._settings, self._stores, self.id, self._runners(invoker), access)
         await ControlBus(self._broker).start(lambda change: _on_change(change, mappings))
         log.info("poller ready", extra={"action": "poller_ready", "poller": self.id})
         async with asyncio.TaskGroup() as tasks:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from hearth.aws_clients import AwsClients
 from hearth.clock import now_ms
 from hearth.errors import Unavailable
 from hearth.model.mapping import EventSourceMapping, MappingState, SourceKind, Unit
@@ -21,6 +22,7 @@ from hearth.store import Store, Stores, keys
 from hearth.store.mappings import Duplicate, MappingTable
 from pollers.mappings import MappingPoller
 from pollers.runners import Lease
+from pollers.source_access import SourceAccess
 from tests.support.servers import PrivateServers
 
 SOURCE = "arn:aws:kinesis:us-east-1:000000000000:stream/s"
@@ -77,8 +79,11 @@ class Noting:
 @contextlib.asynccontextmanager
 async def poller(stores: Stores, runner: Noting, name: str) -> AsyncIterator[MappingPoller]:
     settings = Settings(mapping_lease_seconds=1.0, drain_seconds=20.0)
-    stopping, one = asyncio.Event(), MappingPoller(settings, stores, name, [runner])
-    async with asyncio.TaskGroup() as tasks:
+    aws = AwsClients(settings, b"secret")
+    stopping = asyncio.Event()
+    one = MappingPoller(settings, stores, name, [runner], SourceAccess(settings, stores, aws))
+    async with contextlib.AsyncExitStack() as left, asyncio.TaskGroup() as tasks:
+        left.callback(aws.close)
         life = tasks.create_task(one.run(stopping))
         try:
             yield one

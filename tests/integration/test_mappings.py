@@ -67,6 +67,10 @@ def create(stack: PlatformStack) -> Iterator[Any]:
     until(lambda: not any(state(stack, mapping) for mapping in made))
 
 
+def result(stack: PlatformStack, mapping: str) -> str:
+    return str(stack.client("lambda").get_event_source_mapping(UUID=mapping)["LastProcessingResult"])
+
+
 def state(stack: PlatformStack, mapping: str) -> str:
     """ "" once it is gone."""
     client = stack.client("lambda")
@@ -351,7 +355,9 @@ def test_command_shows_stops_and_rewinds_mappings(stack: PlatformStack, stream: 
     assert (ran.returncode, "`hearth mappings` shows" in ran.stderr) == (1, True)
 
 
-def test_functions_role_must_be_allowed_to_read_the_source(stack: PlatformStack, stream: str, create: Any) -> None:
+def test_functions_role_must_be_allowed_to_read_the_source_now_and_later(
+    stack: PlatformStack, stream: str, create: Any
+) -> None:
     role_may(stack, "reader", "--allow", "logs:*")
     function = stack.deploy(None, QUIET, Role="arn:aws:iam::000000000000:role/reader")
     given = {"FunctionName": function, "EventSourceArn": stream, "StartingPosition": "LATEST"}
@@ -361,7 +367,13 @@ def test_functions_role_must_be_allowed_to_read_the_source(stack: PlatformStack,
         "DescribeStream, ListShards, and ListStreams Actions on your stream in IAM.",
     )
     role_may(stack, "reader", "--allow", "kinesis:*", "--on", stream)
-    create(**given)
+    made = create(**given)["UUID"]
+    settled(stack, made)
+    role_may(stack, "reader", "--allow", "logs:*")
+    until(lambda: result(stack, made).startswith(f"PROBLEM: Cannot access stream {stream}."))
+    role_may(stack, "reader", "--allow", "kinesis:*", "--on", stream)
+    kinesis, record = stack.client("kinesis"), {"StreamARN": stream, "Data": b"one", "PartitionKey": "k"}
+    until(lambda: kinesis.put_record(**record) and result(stack, made) == "OK")
 
 
 def test_stream_of_another_account_must_let_the_function_in(stack: PlatformStack, stream: str, name: str) -> None:
