@@ -355,7 +355,7 @@ def test_command_shows_stops_and_rewinds_mappings(stack: PlatformStack, stream: 
     assert (ran.returncode, "`hearth mappings` shows" in ran.stderr) == (1, True)
 
 
-def test_functions_role_must_be_allowed_to_read_the_source_now_and_later(
+def test_functions_role_must_be_allowed_to_read_the_source_as_long_as_it_does(
     stack: PlatformStack, stream: str, create: Any
 ) -> None:
     role_may(stack, "reader", "--allow", "logs:*")
