@@ -82,6 +82,8 @@ async def test_a_cell_knows_nothing_before_it_is_a_functions(bench: Bench) -> No
     platform = {
         "AWS_EXECUTION_ENV",
         "AWS_LAMBDA_RUNTIME_API",
+        "AWS_XRAY_CONTEXT_MISSING",
+        "AWS_XRAY_DAEMON_ADDRESS",
         "LANG",
         "LD_LIBRARY_PATH",
         "PATH",

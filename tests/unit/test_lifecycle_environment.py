@@ -39,6 +39,12 @@ def test_the_platform_names_the_function() -> None:
     )
 
 
+def test_clients_of_xray_are_told_not_to_fail_where_nothing_is_traced() -> None:
+    found = environment()
+    assert (found["AWS_XRAY_CONTEXT_MISSING"], found["AWS_XRAY_DAEMON_ADDRESS"]) == ("LOG_ERROR", "127.0.0.1:2000")
+    assert environment(AWS_XRAY_CONTEXT_MISSING="RUNTIME_ERROR")["AWS_XRAY_CONTEXT_MISSING"] == "RUNTIME_ERROR"
+
+
 def test_the_customer_overrides_defaults_only() -> None:
     found = environment(TZ="Europe/Berlin", PYTHONPATH="/opt", AWS_REGION="x", AWS_ACCESS_KEY_ID="mine", STAGE="prod")
     assert (found["TZ"], found["PYTHONPATH"], found["STAGE"]) == ("Europe/Berlin", "/opt", "prod")

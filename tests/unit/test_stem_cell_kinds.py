@@ -27,6 +27,7 @@ _SIZED = Runtime(
 
 def a_spec(environment: dict[str, str] | None = None, **more: Any) -> SandboxSpec:
     usual = {"LANG": "en_US.UTF-8", "TZ": ":UTC", "PYTHONPATH": "/var/runtime", "PATH": "/mine"}
+    usual |= {"AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR", "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000"}
     usual["LD_LIBRARY_PATH"] = (
         "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
     )

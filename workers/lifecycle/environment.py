@@ -37,6 +37,10 @@ RESERVED = frozenset(
     }
 )
 _DEFAULTS = {
+    # older X-Ray clients raise, where this does not say that they shall not, in code that runs outside an invocation
+    "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+    # nobody takes segments there; a datagram to it is lost without an error
+    "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
     "LANG": "en_US.UTF-8",
     "LD_LIBRARY_PATH": "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib",
     "PATH": "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",
