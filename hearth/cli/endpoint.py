@@ -55,6 +55,8 @@ def own_key(settings: Settings) -> tuple[str | None, str | None]:
 def exports(found: Access) -> dict[str, str]:
     """The environment that points AWS's tools at this gateway."""
     variables = {"AWS_ENDPOINT_URL": found.endpoint, "AWS_REGION": found.region, "AWS_DEFAULT_REGION": found.region}
+    # a few operations go to `sync-HOST` and the like, names that are not there
+    variables["AWS_DISABLE_HOST_PREFIX_INJECTION"] = "true"
     if found.key and found.secret:
         variables |= {"AWS_ACCESS_KEY_ID": found.key, "AWS_SECRET_ACCESS_KEY": found.secret}
     return variables

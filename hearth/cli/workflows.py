@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -114,10 +115,12 @@ def list_machines(
             found, columns = client.executions(arn, limit), ("status", "startDate", "stopDate", "executionArn")
     if json:
         return print_json(found)
-    table = Table(*columns, box=None, pad_edge=False)
-    for one in found:
-        table.add_row(*(_cell(one.get(column, "")) for column in columns))
-    return out.print(table)
+    # no table: one cuts to the terminal's width, and an ARN is there to be copied
+    rows = [columns, *(tuple(_shown(one.get(column, "")) for column in columns) for one in found)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        out.print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip(), markup=False)
+    return None
 
 
 @app.command()
@@ -286,6 +289,10 @@ def _details(event: dict[str, Any]) -> dict[str, Any]:
 
 def _colour(event_type: str) -> str:
     return next((colour for word, colour in _COLOURS.items() if event_type.endswith(word)), "default")
+
+
+def _shown(value: Any) -> str:
+    return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
 
 
 def _cell(value: Any) -> str:

@@ -38,6 +38,7 @@ def test_definition_is_deployed_started_looked_at_and_played_again(stack: Platfo
     assert json.loads(started.stdout) == {"greeting": "hello you"}
     assert "Greet" in started.stderr
     (listed,) = json.loads(run(stack, "list", name, "--json").stdout)
+    assert run(stack, "list", name).stdout.splitlines()[-1].endswith(listed["executionArn"])
     history = run(stack, "history", listed["executionArn"])
     assert "PassStateExited" in history.stdout
     played = run(stack, "replay", listed["executionArn"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import botocore.session
 import pytest
 
 from hearth.cli.config import _hidden
@@ -35,6 +36,14 @@ def test_named_endpoint_wins_and_brings_its_own_key(data: Path, monkeypatch: pyt
     found = access(Settings(data=data))
     assert (found.endpoint, found.key) == ("https://elsewhere", None)
     assert "AWS_ACCESS_KEY_ID" not in exports(found)
+
+
+def test_exported_environment_leaves_hosts_as_they_are(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in exports(access(Settings(data=data))).items():
+        monkeypatch.setenv(name, value)
+    states = botocore.session.get_session().create_client("stepfunctions")
+    assert states.meta.endpoint_url == "http://127.0.0.1:4566"
+    assert states.meta.config.inject_host_prefix is False
 
 
 def test_listener_on_all_addresses_is_reached_on_the_loopback() -> None:
