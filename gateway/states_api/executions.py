@@ -107,6 +107,8 @@ async def redrive_execution(call: Call, given: dict[str, Any]) -> dict[str, Any]
         token and stored.outcome.status is Status.RUNNING and stored.outcome.redrives
     ):
         raise ApiError("ExecutionNotRedrivable", 400, why)
+    if stored.execution.map_run_arn:  # its map run counts it, and starts it again when its parent is redriven
+        raise ApiError("ExecutionNotRedrivable", 400, "A child of a Map Run is redriven by redriving its parent")
     if not why:
         await _children_stopped(call, stored.execution)
     at_ms = await call.backends.executions.redrive(stored, now_ms=now, client_token=token)

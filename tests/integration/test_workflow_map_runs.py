@@ -8,6 +8,7 @@ import uuid
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.support.companion import CompanionServer
 from tests.support.functions import zip_of
@@ -122,6 +123,12 @@ def test_redrive_waits_for_children_that_are_being_stopped(states: Any) -> None:
     assert len(children) == 40
     assert {one.get("redriveCount") for one in children} == {1}
     assert {one["status"] for one in children} == {"FAILED", "ABORTED"}
+
+    child = children[0]["executionArn"]
+    assert states.describe_execution(executionArn=child)["redriveStatus"] == "REDRIVABLE_BY_MAP_RUN"
+    with pytest.raises(ClientError) as refused:
+        states.redrive_execution(executionArn=child)
+    assert refused.value.response["Error"]["Code"] == "ExecutionNotRedrivable"
 
 
 def test_results_are_written_to_s3(stack: PlatformStack, states: Any) -> None:
