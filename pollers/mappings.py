@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from hearth.clock import now_ms
 from hearth.errors import AccessDenied, HearthError
-from hearth.model.mapping import PASSING, EventSourceMapping, MappingState, SourceKind, Unit
+from hearth.model.mapping import PASSING, QUEUE, EventSourceMapping, MappingState, Progress, SourceKind, Unit
 from hearth.settings import Settings
 from hearth.store import Stores, keys, leases
 from hearth.store.mappings import MappingTable
@@ -245,7 +245,10 @@ class MappingPoller:
         )
         failures = self._failures[unit] = self._failures.get(unit, 0) + 1
         with contextlib.suppress(HearthError):
-            await self._table.note_result(mapping, f"PROBLEM: {str(exc) or 'no answer from the source'}")
+            why = str(exc) or "no answer from the source"
+            await self._table.note_result(mapping, f"PROBLEM: {why}")
+            if unit[1] == QUEUE:  # of a queue's mapping AWS's answers show no result
+                await self._table.report(mapping, QUEUE, Progress(error=why, at_ms=now_ms()))
         return min(2.0 ** min(failures - 1, 16), _LONGEST_BACKOFF_S)
 
     def _stop(self, tasks: asyncio.TaskGroup, unit: UnitId) -> None:

@@ -16,7 +16,7 @@ import pytest
 from hearth.aws_clients import AwsClients
 from hearth.clock import now_ms
 from hearth.errors import Unavailable
-from hearth.model.mapping import EventSourceMapping, MappingState, SourceKind, Unit
+from hearth.model.mapping import QUEUE, EventSourceMapping, MappingState, SourceKind, Unit
 from hearth.settings import Settings
 from hearth.store import Store, Stores, keys
 from hearth.store.mappings import Duplicate, MappingTable
@@ -197,12 +197,13 @@ async def test_disabled_mapping_runs_nothing_and_a_deleted_one_leaves_nothing(
 
 
 async def test_unit_that_fails_is_told_of_and_tried_again(stores: Stores, table: MappingTable) -> None:
-    one = runner_of("shard-0")
+    one = runner_of(QUEUE)
     one.failures = 1
     await write(table, a_mapping())
     async with poller(stores, one, "a"):
         await eventually(lambda: one.running)
         assert await table.results([a_mapping()]) == ["PROBLEM: the source is away"]
+        assert (await table.progress(a_mapping()))[QUEUE].error == "the source is away"
 
 
 async def test_lost_lease_ends_the_unit_at_once(stores: Stores, table: MappingTable) -> None:
