@@ -89,7 +89,7 @@ class Trial:
             return self._answer
         shown: dict[str, Any] = {"input": self._request.input_text}
         for step, value in self._inspection.items():
-            shown[step] = value if step in _NO_TEXT else self._text(value)
+            shown[step] = value if step in _AS_NOTED else self._text(value)
         return self._answer | {"inspectionData": shown}
 
     # ----------------------------------------------------------------------------------------------- state types
@@ -163,7 +163,8 @@ class Trial:
         else:
             items = state.items.items(narrowed)
             if state.language is QueryLanguage.JSONPATH:
-                self._inspection["afterItemsPath"] = [item.value for item in items]
+                # one blank after each comma between items and none within them, as recorded from AWS
+                self._inspection["afterItemsPath"] = f"[{', '.join(to_text(item.value) for item in items)}]"
         self._inspection["maxConcurrency"] = state.max_concurrency.evaluate(narrowed) if state.max_concurrency else 0
         count = percentage = None
         if state.tolerated_failure_count is not None:
@@ -251,8 +252,10 @@ class Trial:
         return details
 
 
-#: members of inspectionData that are no JSON texts
-_NO_TEXT = frozenset({"maxConcurrency", "toleratedFailureCount", "toleratedFailurePercentage", "errorDetails"})
+#: members of inspectionData that are shown as they are noted: no JSON texts, or texts already
+_AS_NOTED = frozenset(
+    {"afterItemsPath", "maxConcurrency", "toleratedFailureCount", "toleratedFailurePercentage", "errorDetails"}
+)
 
 
 def _context(state: State, request: TrialRequest, identity: Identity, at_ms: int) -> Mapping[str, Json]:

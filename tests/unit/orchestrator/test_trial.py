@@ -114,6 +114,11 @@ def test_map_tolerates_as_many_failures_as_it_says() -> None:
     }
 
 
+def test_items_are_shown_with_a_blank_between_them_and_none_within() -> None:
+    answer = tried(a_map({"X": PASS}, ItemsPath="$.v"), {"v": [{"a": [1, 2]}, "b"]}, mock={"result": "[1]"})
+    assert answer["inspectionData"]["afterItemsPath"] == '[{"a":[1,2]}, "b"]'
+
+
 def test_parallel_shows_only_its_result() -> None:
     answer = tried(a_parallel({"X": PASS}) | {"ResultPath": "$.r"}, {}, mock={"result": "[1]"})
     assert set(seen(answer)) == {"input", "afterResultSelector", "afterResultPath"}
