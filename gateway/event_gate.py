@@ -15,6 +15,10 @@ from collections.abc import AsyncIterator, Callable
 
 #: there are pushes for this long after one was seen under way, seconds: a client that sends its next one leaves a gap
 HELD_S = 0.05
+#: after an event the next one that waits is let in later, by this part of the time that it took
+REST = 0.5
+#: however long a broker took, seconds
+MOST_REST_S = 0.02
 
 
 class EventGate:
@@ -36,16 +40,24 @@ class EventGate:
 
     @contextlib.asynccontextmanager
     async def passing(self) -> AsyncIterator[None]:
-        """In the order of arrival. Nobody waits unless somebody passes, who lets the next one in."""
+        """In the order of arrival. Nobody waits unless somebody passes, who lets the next one in after a rest."""
         if self._waiting or (self._passing >= self._at_once and self._beside_pushes()):
             await self._turn()
         else:
             self._passing += 1
+        began_s = self._monotonic()
         try:
             yield
         finally:
-            self._passing -= 1
-            self._let_in()
+            if self._waiting and self._beside_pushes():
+                rest_s = min(REST * (self._monotonic() - began_s), MOST_REST_S)
+                asyncio.get_running_loop().call_later(rest_s, self._leave)
+            else:
+                self._leave()
+
+    def _leave(self) -> None:
+        self._passing -= 1
+        self._let_in()
 
     async def _turn(self) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()

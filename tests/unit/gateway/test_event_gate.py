@@ -27,6 +27,12 @@ class _Events:
         self._leave[number].set()
         await _settle()
 
+    async def until_passed(self, expected: list[int]) -> None:
+        """A rest may be before it."""
+        async with asyncio.timeout(30):
+            while self.passed != expected:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.001)
+
     async def _pass(self, number: int) -> None:
         async with self._gate.passing():
             self.passed.append(number)
@@ -72,13 +78,28 @@ async def test_gap_between_one_push_and_the_next_lets_no_crowd_in() -> None:
     events.pushing = False
     events.now_s += HELD_S / 2
     await events.leave(0)
-    assert events.passed == [0, 1]
+    await events.until_passed([0, 1])
     events.now_s += HELD_S / 2
     await events.leave(1)
     assert events.passed == [0, 1, 2, 3]
     for number in (2, 3):
         await events.leave(number)
     await asyncio.gather(*tasks)
+
+
+async def test_next_one_is_let_in_after_a_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = _Events(pushing=True, at_once=1)
+    tasks = [await events.come(number) for number in range(3)]
+    events.now_s += 0.001
+    await events.leave(0)
+    await events.until_passed([0, 1])
+    monkeypatch.setattr("gateway.event_gate.MOST_REST_S", 3600.0)
+    events.now_s += 3600
+    await events.leave(1)
+    assert events.passed == [0, 1]
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
 
 
 @pytest.mark.parametrize("when", ["waiting", "let in"])
