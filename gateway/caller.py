@@ -41,6 +41,24 @@ class Caller:
     def principal(self) -> Principal:
         return Principal(account=self.account, arn=self.arn)
 
+    def verdict(
+        self,
+        action: str,
+        resource: str,
+        *,
+        resource_policy: Document | None = None,
+        resource_account: str = "",
+        context: Mapping[str, str] | None = None,
+    ) -> Verdict:
+        """What its policies and the resource's say together. resource_account: whose the resource is; "": its own."""
+        return authorised(
+            Access(action, resource, self.principal, self._context() | (dict(context) if context else {})),
+            identity=self.identity,
+            session=self.session_document,
+            resource=resource_policy,
+            same_account=resource_account in ("", self.account),
+        )
+
     def check(
         self,
         action: str,
@@ -50,17 +68,9 @@ class Caller:
         resource_account: str = "",
         context: Mapping[str, str] | None = None,
     ) -> None:
-        """Raises AccessDenied, in AWS's words, unless its policies and the resource's together allow it.
-
-        resource_account: whose the resource is; "": the caller's own.
-        """
-        access = Access(action, resource, self.principal, self._context() | (dict(context) if context else {}))
-        verdict = authorised(
-            access,
-            identity=self.identity,
-            session=self.session_document,
-            resource=resource_policy,
-            same_account=resource_account in ("", self.account),
+        """Raises AccessDenied, in AWS's words, unless the verdict is that it may."""
+        verdict = self.verdict(
+            action, resource, resource_policy=resource_policy, resource_account=resource_account, context=context
         )
         if verdict is Verdict.ALLOWED:
             return

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from gateway.caller import Caller
-from hearth.policies import Access, Document, Principal, Verdict, authorised, decide
+from hearth.policies import Access, Document, Principal, Verdict, decide
 from hearth.store.functions import Beside, Function
 
 INVOKE = "lambda:InvokeFunction"
@@ -51,24 +51,31 @@ def service_may(
     return decide(_documents(function, qualifier), access, resource_based=True) is Verdict.ALLOWED
 
 
-def url_may_be_called(function: Function, qualifier: str | None, auth_type: str, caller: Caller | None) -> bool:
+def url_may_be_called(
+    function: Function, qualifier: str | None, auth_type: str, caller: Caller | None, *, both_actions: bool
+) -> bool:
     """Whether a function URL may be called. caller: who signed the request; None: nobody did.
 
-    auth_type: the URL's, NONE or AWS_IAM.
+    auth_type: the URL's, NONE or AWS_IAM. both_actions: `lambda:InvokeFunction` must be allowed too, as for URLs made
+    on AWS since October 2025; else it is enough that nothing denies it.
     """
     context = {"lambda:functionurlauthtype": auth_type, "lambda:invokedviafunctionurl": "true"}
     arn, documents = _arn(function, qualifier), _documents(function, qualifier)
-    if caller is None:
-        access = Access(INVOKE_URL, arn, Principal(), context)
-        return decide(documents, access, resource_based=True) is Verdict.ALLOWED
-    verdict = authorised(
-        Access(INVOKE_URL, arn, caller.principal, context),
-        identity=caller.identity,
-        session=caller.session_document,
-        resource=documents[0] if documents else None,
-        same_account=caller.account == function.latest.version.account,
-    )
-    return verdict is Verdict.ALLOWED
+
+    def verdict(action: str) -> Verdict:
+        if caller is None:
+            return decide(documents, Access(action, arn, Principal(), context), resource_based=True)
+        return caller.verdict(
+            action,
+            arn,
+            resource_policy=documents[0] if documents else None,
+            resource_account=function.latest.version.account,
+            context=context,
+        )
+
+    if verdict(INVOKE_URL) is not Verdict.ALLOWED:
+        return False
+    return verdict(INVOKE) in ((Verdict.ALLOWED,) if both_actions else (Verdict.ALLOWED, Verdict.IMPLICIT_DENY))
 
 
 def _documents(function: Function, qualifier: str | None) -> list[Document]:

@@ -158,6 +158,11 @@ class Settings(BaseSettings):
     access_keys: str | None = Field(None, description="more keys: KEY:SECRET:ACCOUNT,...")
     secret: str | None = Field(None, description="key of the platform's own signatures (default: made once, in state)")
 
+    url_permissions: Literal["one", "aws-2025"] = Field(
+        "one",
+        description="one: lambda:InvokeFunctionUrl lets callers of function URLs in; aws-2025: they need "
+        "lambda:InvokeFunction too, as on AWS since October 2025",
+    )
     role_default: Literal["auto", "allow", "deny"] = Field(
         "auto", description="what roles without a policy may do; auto: everything on loopback, nothing elsewhere"
     )

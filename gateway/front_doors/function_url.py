@@ -76,7 +76,8 @@ async def _serve(
             caller = backends.verifier.verify(request.signed, "lambda")
         except HearthError:
             return refused()
-    if not url_may_be_called(function, owner.qualifier, url.auth_type, caller):
+    both = backends.settings.url_permissions == "aws-2025"
+    if not url_may_be_called(function, owner.qualifier, url.auth_type, caller, both_actions=both):
         return refused()
     if len(request.body) > MAX_BODY_BYTES:
         return json_answer(413, {"Message": "Request Entity Too Large"})

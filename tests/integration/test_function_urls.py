@@ -142,10 +142,23 @@ def test_signed_urls_take_signed_requests_only(stack: PlatformStack) -> None:
     assert signed("wrong").json == {"Message": FORBIDDEN}
 
 
-def test_url_that_nobody_was_let_in_is_closed(stack: PlatformStack) -> None:
-    closed = stack.client("lambda").create_function_url_config(FunctionName=stack.deploy(None, MIRROR), AuthType="NONE")
-    refused = fetch(stack, closed["FunctionUrl"])
+def test_url_is_closed_until_somebody_is_let_in_by_awss_two_statements(stack: PlatformStack) -> None:
+    name, lambda_ = stack.deploy(None, MIRROR), stack.client("lambda")
+    url = lambda_.create_function_url_config(FunctionName=name, AuthType="NONE")["FunctionUrl"]
+
+    def allow(sid: str, action: str, **condition: Any) -> None:
+        lambda_.add_permission(FunctionName=name, StatementId=sid, Action=action, Principal="*", **condition)
+
+    allow("invoke", "lambda:InvokeFunction", InvokedViaFunctionUrl=True)
+    refused = fetch(stack, url)
     assert (refused.status, refused.json) == (403, {"Message": FORBIDDEN})
+    allow("url", "lambda:InvokeFunctionUrl", FunctionUrlAuthType="NONE")
+    assert fetch(stack, url).status == 200
+    stored = json.loads(lambda_.get_policy(FunctionName=name)["Policy"])["Statement"]
+    assert [one["Condition"] for one in stored] == [
+        {"Bool": {"lambda:InvokedViaFunctionUrl": "true"}},
+        {"StringEquals": {"lambda:FunctionUrlAuthType": "NONE"}},
+    ]
 
 
 def test_cors_is_answered_by_the_url(stack: PlatformStack) -> None:
