@@ -22,6 +22,7 @@ _ALIASES = {
     "apigatewayv2": "apigateway",
     "cloudwatch": "monitoring",
     "cloudwatchlogs": "logs",
+    "emr": "elasticmapreduce",
     "eventbridge": "events",
     "ses": "email",
     "sesv2": "email",

@@ -123,7 +123,13 @@ class Performer:
         if integration is None and (not order.is_job or (order.service, order.action) in JOBS):
             integration = self._integrations.get(AWS_SDK)  # services without a form of their own here
         if integration is None:
-            raise TaskError("States.Runtime", f"The service {order.service} is not available here.")
+            task = f"{order.service}:{order.action}"
+            raise TaskError(
+                "States.Runtime",
+                f"{task}.{order.pattern} is not available here: start the job with aws-sdk:{task} and look for its end."
+                if order.is_job
+                else f"The service {order.service} is not available here.",
+            )
         if order.kind == SERVICE and order.service == "states":
             return await integration.call(call)  # finds what it has started before
         claim = await self._claim(call, resumed=resumed)

@@ -38,6 +38,7 @@ from orchestrator.definitions import Definitions
 from orchestrator.express import Express
 from orchestrator.integrations import Integration, optimised
 from orchestrator.integrations.aws_sdk import AwsSdk
+from orchestrator.integrations.emr import Emr
 from orchestrator.integrations.functions import Functions
 from orchestrator.integrations.http import Http
 from orchestrator.integrations.jobs import Jobs
@@ -135,6 +136,7 @@ class Orchestrator:
             "states": States(MachineTable(state), table, clock),
             AWS_SDK: AwsSdk(self._backends.aws),
             "http": Http(self._backends.aws),
+            "elasticmapreduce": Emr(self._backends.aws),
             **optimised.integrations(self._backends.aws),
         }
         definitions = Definitions(table)

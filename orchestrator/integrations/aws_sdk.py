@@ -121,6 +121,8 @@ async def exchanged(aws: AwsClients, task: TaskCall, service: str, failed: Any, 
             f"{class_name(service)}.SdkClientException", f"Unable to execute HTTP request: {exc.message}"
         ) from exc
     except AwsCallFailed as exc:
+        if exc.code == "UnknownOperation" and not task.service.startswith("aws-sdk:"):
+            raise TaskError("States.Runtime", f"{task.service}:{task.action} is not available here.") from exc
         if exc.code in ("ParamValidationError", "UnknownOperation", "UnknownService"):
             raise unusable(task, exc.message) from exc
         raise failed(task, exc) from exc

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -33,12 +33,18 @@ LONGEST_LOOK_S = 10.0
 _Asking = Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
 
 
+class _Gone(Exception):
+    """What was to be deleted is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """How one kind of job is looked at and stopped.
 
-    found: the way to the job in the answer; status: the way on to its status; fell_through: whether one that has ended
-    well by its status has not; shown: the member of the task's result that holds the job, "" if it is the result.
+    found: the way to the job in the answer; status: the way on to its status; stop: "" if it goes on though nobody
+    waits, as clusters do; fell_through: whether one that has ended well by its status has not; shown: the member of the
+    task's result that holds the job, "" if it is the result; beside: whether what starting it answered is in the
+    result, too; gone: whether one that is not there any more has ended well.
     """
 
     look: str
@@ -47,10 +53,12 @@ class Job:
     status: tuple[str, ...]
     succeeded: frozenset[str]
     failed: frozenset[str]
-    stop: str
-    stopping: _Asking
+    stop: str = ""
+    stopping: _Asking = lambda given, started: {}
     fell_through: Callable[[dict[str, Any]], bool] = lambda _: False
     shown: str = ""
+    beside: bool = False
+    gone: bool = False
 
 
 def _names(text: str) -> frozenset[str]:
@@ -94,6 +102,37 @@ def _run_of(given: dict[str, Any], started: dict[str, Any]) -> dict[str, Any]:
     return {"JobName": given.get("JobName"), "RunId": started.get("JobRunId")}
 
 
+def _same(*names: str) -> _Asking:
+    """What starting it answered under these names, or was asked for."""
+    return lambda given, started: {name: started.get(name) or given.get(name) for name in names}
+
+
+def _eks(kind: str, names: tuple[str, ...], not_made: str, not_deleted: str) -> dict[tuple[str, str], Job]:
+    """How a cluster, or a part of one, comes into being and goes. names: of its name, in requests."""
+
+    def asking(given: dict[str, Any], _: dict[str, Any]) -> dict[str, Any]:
+        return {name: given.get(name) for name in names}
+
+    made = Job(f"Describe{kind}", asking, (kind,), ("Status",), _names("ACTIVE"), _names(not_made), shown=kind)
+    deleted = replace(made, succeeded=frozenset(), failed=_names(not_deleted), gone=True)
+    return {("eks", f"create{kind}"): made, ("eks", f"delete{kind}"): deleted}
+
+
+def _application(succeeded: str, failed: str = "TERMINATED") -> Job:
+    """Of EMR Serverless."""
+    asking = _same("ApplicationId")
+    return Job("GetApplication", asking, ("Application",), ("State",), _names(succeeded), _names(failed))
+
+
+_CLUSTER = Job(
+    "DescribeCluster", _same("ClusterId"), ("Cluster",), ("Status", "State"), _names("WAITING"),
+    _names("TERMINATED TERMINATED_WITH_ERRORS"), shown="Cluster", beside=True,
+)  # fmt: skip
+_SERVERLESS_RUN = Job(
+    "GetJobRun", _same("ApplicationId", "JobRunId"), ("JobRun",), ("State",), _names("SUCCESS"),
+    _names("FAILED CANCELLED"), "CancelJobRun", _same("ApplicationId", "JobRunId"),
+)  # fmt: skip
+
 #: (service, action) -> its jobs
 JOBS: dict[tuple[str, str], Job] = {
     ("athena", "startQueryExecution"): Job(
@@ -121,6 +160,40 @@ JOBS: dict[tuple[str, str], Job] = {
         _names("FAILED STOPPED TIMEOUT ERROR EXPIRED"),
         "BatchStopJobRun", lambda given, started: {"JobName": given.get("JobName"), "JobRunIds": [started["JobRunId"]]},
     ),
+    ("elasticmapreduce", "createCluster"): _CLUSTER,
+    ("elasticmapreduce", "terminateCluster"): replace(
+        _CLUSTER, succeeded=_names("TERMINATED TERMINATED_WITH_ERRORS"), failed=frozenset()
+    ),
+    ("elasticmapreduce", "addStep"): Job(
+        "DescribeStep", _same("ClusterId", "StepId"), ("Step",), ("Status", "State"), _names("COMPLETED"),
+        _names("CANCELLED FAILED INTERRUPTED"), "CancelSteps",
+        lambda given, started: {"ClusterId": given.get("ClusterId"), "StepIds": [started.get("StepId")]},
+        shown="Step", beside=True,
+    ),
+    ("emr-containers", "startJobRun"): Job(
+        "DescribeJobRun", _same("Id", "VirtualClusterId"), ("JobRun",), ("State",), _names("COMPLETED"),
+        _names("FAILED CANCELLED"), "CancelJobRun", _same("Id", "VirtualClusterId"),
+    ),
+    ("emr-containers", "deleteVirtualCluster"): Job(
+        "DescribeVirtualCluster", _same("Id"), ("VirtualCluster",), ("State",), _names("TERMINATED"),
+        _names("ARRESTED"),
+    ),
+    ("emr-serverless", "createApplication"): _application("CREATED STARTED"),
+    ("emr-serverless", "startApplication"): _application("STARTED"),
+    ("emr-serverless", "stopApplication"): _application("STOPPED"),
+    ("emr-serverless", "deleteApplication"): replace(_application("TERMINATED", ""), gone=True),
+    ("emr-serverless", "startJobRun"): _SERVERLESS_RUN,
+    ("emr-serverless", "cancelJobRun"): replace(
+        _SERVERLESS_RUN, succeeded=_names("CANCELLED"), failed=_names("FAILED SUCCESS"), stop=""
+    ),
+    **_eks("Cluster", ("Name",), "FAILED", "FAILED"),
+    **_eks("Nodegroup", ("ClusterName", "NodegroupName"), "CREATE_FAILED", "DELETE_FAILED"),
+    **_eks("FargateProfile", ("ClusterName", "FargateProfileName"), "CREATE_FAILED", "DELETE_FAILED"),
+    ("bedrock", "createModelCustomizationJob"): Job(
+        "GetModelCustomizationJob", lambda given, _: {"JobIdentifier": given.get("JobName")}, (), ("Status",),
+        _names("Completed"), _names("Failed Stopped"),
+        "StopModelCustomizationJob", lambda given, _: {"JobIdentifier": given.get("JobName")},
+    ),
     **{
         ("sagemaker", f"create{kind}"): _sagemaker(kind)
         for kind in ("TrainingJob", "TransformJob", "ProcessingJob", "HyperParameterTuningJob")
@@ -135,34 +208,44 @@ class Jobs:
     async def end(self, task: TaskCall, started: str) -> str:
         """The ended job, JSON text. started: what the call that began it answered. Raises TaskError."""
         job = JOBS[task.service, task.action]
-        asked = job.asking(task.parameters, orjson.loads(started))
+        begun = orjson.loads(started)
+        asked = job.asking(task.parameters, begun)
         pause_s = FIRST_LOOK_S
         while True:
-            if (answer := await self._look(task, job, asked)) is not None:
+            try:
+                answer = await self._look(task, job, asked)
+            except _Gone:
+                return started
+            if answer is not None:
                 found = _at(answer, job.found)
                 status = _at(found, job.status)
                 if status in job.failed or (status in job.succeeded and job.fell_through(found)):
                     raise TaskError("States.TaskFailed", orjson.dumps(found).decode())
                 if status in job.succeeded:
-                    return orjson.dumps({job.shown: found} if job.shown else found).decode()
+                    ended = {job.shown: found} if job.shown else found
+                    return orjson.dumps(begun | ended if job.beside else ended).decode()
             await asyncio.sleep(pause_s)
             pause_s = min(LONGEST_LOOK_S, 1.5 * pause_s)
 
     async def stop(self, task: TaskCall, started: str) -> None:
         """Of a task that has no use for it any more; as on AWS, by best effort."""
         job = JOBS[task.service, task.action]
+        if not job.stop:
+            return
         try:
             await self._call(task, job.stop, job.stopping(task.parameters, orjson.loads(started)))
         except (HearthError, TaskError) as exc:
             log.warning("job not stopped", extra={"action": "job_not_stopped", "job": started, "error": str(exc)})
 
     async def _look(self, task: TaskCall, job: Job, asked: dict[str, Any]) -> dict[str, Any] | None:
-        """None: look again. Raises TaskError."""
+        """None: look again. Raises TaskError, and _Gone of a job that may."""
         try:
             return await self._call(task, job.look, asked)
         except AwsUnreachable as exc:
             log.warning("job not seen", extra={"action": "job_not_seen", "job": asked, "error": str(exc)})
         except AwsCallFailed as exc:
+            if job.gone and exc.code == "ResourceNotFoundException":
+                raise _Gone from exc
             if exc.status < 500 and "Throttl" not in exc.code and exc.code != "TooManyRequestsException":
                 raise AwsSdk.failed(task, exc) from exc
             log.warning("job not seen", extra={"action": "job_not_seen", "job": asked, "error": str(exc)})

@@ -34,10 +34,12 @@ def to_parameters(model: Any, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def missing_member(model: Any, parameters: dict[str, Any]) -> str:
-    """The first required member that is not there, in the service's own spelling; "" if all are."""
+    """The first required member that is not there, in the service's own spelling; "" if all are. Tokens that make a
+    call idempotent are never missing: botocore makes them, as AWS's SDKs do."""
     shape = model.input_shape
     required = shape.required_members if shape is not None else []
-    return next((name for name in required if parameters.get(name) is None), "")
+    made = model.idempotent_members
+    return next((name for name in required if parameters.get(name) is None and name not in made), "")
 
 
 def _in(shape: Any, value: Any) -> Any:

@@ -54,6 +54,18 @@ def failure(states: Any, resource: str, arguments: dict[str, Any]) -> tuple[str,
     return found["error"], found["cause"]
 
 
+def submitted(states: Any, execution: str) -> Any:
+    """What starting its job answered, once it has."""
+    until = time.monotonic() + 60
+    while True:
+        events = states.get_execution_history(executionArn=execution)["events"]
+        for event in events:
+            if event["type"] == "TaskSubmitted":
+                return json.loads(event["taskSubmittedEventDetails"]["output"])
+        assert time.monotonic() < until, events
+        time.sleep(0.05)
+
+
 def test_any_service_by_its_sdk(states: Any, companion: CompanionServer) -> None:
     bucket = f"b-{uuid.uuid4().hex[:12]}"
     assert result(states, "aws-sdk:s3:createBucket", {"Bucket": bucket})["Location"] == f"/{bucket}"
@@ -129,14 +141,7 @@ def test_job_that_is_stopped_fails_its_task_and_one_that_nobody_waits_for_is_sto
     athena = companion.client("athena")
 
     def query_of(execution: str) -> str:
-        until = time.monotonic() + 60
-        while True:
-            events = states.get_execution_history(executionArn=execution)["events"]
-            for event in events:
-                if event["type"] == "TaskSubmitted":
-                    return str(json.loads(event["taskSubmittedEventDetails"]["output"])["QueryExecutionId"])
-            assert time.monotonic() < until, events
-            time.sleep(0.05)
+        return str(submitted(states, execution)["QueryExecutionId"])
 
     def state_of(query: str) -> str:
         return str(athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]["State"])
@@ -157,6 +162,109 @@ def test_job_that_is_stopped_fails_its_task_and_one_that_nobody_waits_for_is_sto
         while state_of(unwanted) != "CANCELLED":
             assert time.monotonic() < until
             time.sleep(0.05)
+
+
+def chain(*steps: tuple[str, str, dict[str, Any]]) -> dict[str, Any]:
+    """A machine of tasks, one after the other. Each is a name, a resource and arguments; its result is the variable of
+    its name, and at the end all are the output."""
+    states = {}
+    for (name, resource, arguments), following in zip(steps, [*steps[1:], None], strict=True):
+        states[name] = task(resource, arguments, Assign={name: "{% $states.result %}"})["States"]["T"]
+        if following:
+            del states[name]["End"]
+            states[name]["Next"] = following[0]
+    *known, last = (name for name, _, _ in steps)
+    states[last]["Output"] = {**{name: f"{{% ${name} %}}" for name in known}, last: "{% $states.result %}"}
+    return {"StartAt": steps[0][0], "QueryLanguage": "JSONata", "States": states}
+
+
+def test_clusters_of_emr_and_their_steps_in_step_functions_words(states: Any, companion: CompanionServer) -> None:
+    instances = {"KeepJobFlowAliveWhenNoSteps": True, "MasterInstanceType": "m5.large", "InstanceCount": 1}
+    cluster = {"ClusterId": "{% $made.ClusterId %}"}
+    step = {"Name": "s", "HadoopJarStep": {"Jar": "s3://b/j.jar"}}
+    machine = chain(
+        ("made", "elasticmapreduce:createCluster.sync", {"Name": "c", "Instances": instances}),
+        ("added", "elasticmapreduce:addStep", cluster | {"Step": step}),
+        ("unprotected", "elasticmapreduce:setClusterTerminationProtection", cluster | {"TerminationProtected": False}),
+        ("ended", "elasticmapreduce:terminateCluster.sync", cluster),
+    )
+    found = ended(states, start(states, machine))
+    assert found["status"] == "SUCCEEDED", found
+    output = json.loads(found["output"])
+    made = output["made"]["ClusterId"]
+    assert (output["made"]["Cluster"]["Id"], output["made"]["Cluster"]["Status"]["State"]) == (made, "WAITING")
+    steps = companion.client("emr").list_steps(ClusterId=made)["Steps"]
+    assert [known["Id"] for known in steps] == [output["added"]["StepId"]]
+    assert (output["unprotected"], output["ended"]["Cluster"]["Status"]["State"]) == ({}, "TERMINATED")
+
+    waiting = start(states, task("elasticmapreduce:addStep.sync", {"ClusterId": made, "Step": step}))
+    assert submitted(states, waiting)["StepId"].startswith("s-")
+    states.stop_execution(executionArn=waiting)
+    error, cause = failure(states, "elasticmapreduce:createCluster", {"Name": "c", "Instances": {}, "Steps": []})
+    assert (error, 'The field "Steps" is not supported' in cause) == ("States.Runtime", True)
+
+
+def test_jobs_of_emr_on_eks_and_applications_of_emr_serverless(states: Any, companion: CompanionServer) -> None:
+    containers = companion.client("emr-containers")
+    where = {"Id": "eks", "Type": "EKS", "Info": {"EksInfo": {"Namespace": f"n{uuid.uuid4().hex[:8]}"}}}
+    made = result(states, "emr-containers:createVirtualCluster", {"Name": "v", "ContainerProvider": where})
+    run = {"Name": "j", "VirtualClusterId": made["Id"], "ExecutionRoleArn": ROLE, "ReleaseLabel": "emr-6.3.0-latest",
+           "JobDriver": {"SparkSubmitJobDriver": {"EntryPoint": "s3://b/p.py"}}}  # fmt: skip
+    first = start(states, task("emr-containers:startJobRun.sync", run))
+    containers.cancel_job_run(id=submitted(states, first)["Id"], virtualClusterId=made["Id"])
+    failed = ended(states, first)
+    assert (failed["error"], json.loads(failed["cause"])["State"]) == ("States.TaskFailed", "CANCELLED")
+    assert result(states, "emr-containers:deleteVirtualCluster.sync", {"Id": made["Id"]})["State"] == "TERMINATED"
+
+    named = {"ApplicationId": "{% $made.ApplicationId %}"}
+    machine = chain(
+        ("made", "emr-serverless:createApplication.sync", {"Name": "a", "ReleaseLabel": "emr-6.6.0", "Type": "SPARK"}),
+        ("run", "emr-serverless:startJobRun.sync", named | {"ExecutionRoleArn": ROLE}),
+        ("stopped", "emr-serverless:stopApplication.sync", named),
+        ("started", "emr-serverless:startApplication.sync", named),
+        ("stopping", "emr-serverless:stopApplication", named),
+        ("gone", "emr-serverless:deleteApplication.sync", named),
+    )
+    found = ended(states, start(states, machine))
+    assert found["status"] == "SUCCEEDED", found
+    output = json.loads(found["output"])
+    assert [output[name]["State"] for name in ("run", "stopped", "started", "gone")] == [
+        "SUCCESS", "STOPPED", "STARTED", "TERMINATED",
+    ]  # fmt: skip
+
+
+def test_clusters_of_eks_are_waited_for_until_they_are_there_and_until_they_are_gone(
+    states: Any, companion: CompanionServer
+) -> None:
+    name, role = f"k-{uuid.uuid4().hex[:8]}", "arn:aws:iam::000000000000:role/eks"
+    asked = {"Name": name, "RoleArn": role, "ResourcesVpcConfig": {"SubnetIds": ["subnet-1", "subnet-2"]}}
+    machine = chain(("made", "eks:createCluster.sync", asked), ("gone", "eks:deleteCluster.sync", {"Name": name}))
+    found = ended(states, start(states, machine))
+    assert found["status"] == "SUCCEEDED", found
+    made = json.loads(found["output"])["made"]["Cluster"]
+    assert (made["Name"], made["Status"]) == (name, "ACTIVE")
+    assert name not in companion.client("eks").list_clusters()["clusters"]
+
+
+def test_model_that_is_not_customised_to_the_end_fails_its_task(states: Any, companion: CompanionServer) -> None:
+    job = {
+        "JobName": f"j-{uuid.uuid4().hex[:8]}", "CustomModelName": f"m-{uuid.uuid4().hex[:8]}", "RoleArn": ROLE,
+        "BaseModelIdentifier": "amazon.titan", "TrainingDataConfig": {"S3Uri": "s3://b/in"},
+        "OutputDataConfig": {"S3Uri": "s3://b/out"}, "HyperParameters": {"epochCount": "1"},
+    }  # fmt: skip
+    execution = start(states, task("bedrock:createModelCustomizationJob.sync", job))
+    arn = submitted(states, execution)["JobArn"]
+    companion.client("bedrock").stop_model_customization_job(jobIdentifier=job["JobName"])
+    found = ended(states, execution)
+    assert (found["error"], json.loads(found["cause"])["JobArn"]) == ("States.TaskFailed", arn)
+
+
+def test_job_that_cannot_be_waited_for_here_says_what_else_there_is(states: Any) -> None:
+    error, cause = failure(states, "databrew:startJobRun.sync", {"Name": "j"})
+    assert error == "States.Runtime"
+    assert cause.endswith("start the job with aws-sdk:databrew:startJobRun and look for its end.")
+    error, cause = failure(states, "eks:call", {"ClusterName": "c"})
+    assert (error, cause) == ("States.Runtime", "eks:call is not available here.")
 
 
 def test_message_carries_a_token_that_ends_its_task(states: Any, companion: CompanionServer) -> None:

@@ -17,7 +17,10 @@ from hearth.embedded import companion
 from hearth.embedded.process import end_with
 
 #: services that test platforms expect on the companion's port; others have no server. Streams: those that are not here
-SERVICES = ("s3", "sqs", "sns", "events", "secretsmanager", "athena", "kinesis", "dynamodbstreams")
+SERVICES = (
+    "s3", "sqs", "sns", "events", "secretsmanager", "athena", "kinesis", "dynamodbstreams", "bedrock", "eks",
+    "elasticmapreduce", "emr-containers", "emr-serverless",
+)  # fmt: skip
 _START_S = 60.0
 
 
