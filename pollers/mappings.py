@@ -81,6 +81,8 @@ class MappingPoller:
         self._changing: set[str] = set()
         self._failures: dict[UnitId, int] = {}
         self._not_before_s: dict[UnitId, float] = {}
+        #: of mappings that run here: when to judge anew what their source's own policy decides
+        self._judge_at_s: dict[str, float] = {}
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -214,7 +216,7 @@ class MappingPoller:
         """Run it, then give its lease back."""
         began_s = time.monotonic()
         try:
-            await self._access.check(mapping)
+            await self._judge(mapping)
             await self._runners[mapping.kind].run(Unit(mapping, unit[1]), lease)
             self._failures.pop(unit, None)
             if not lease.stopping.is_set() and mapping.uuid in self._known:
@@ -268,15 +270,28 @@ class MappingPoller:
             await asyncio.sleep(_ACCESS_EVERY_S)
             with contextlib.suppress(HearthError):  # what runs goes on
                 epoch = await self._access.epoch()
+                running = {one.mapping.uuid: one.mapping for one in self._running.values()}
+                self._judge_at_s = {uuid: at_s for uuid, at_s in self._judge_at_s.items() if uuid in running}
                 if epoch != judged:
-                    running = {one.mapping.uuid: one.mapping for one in self._running.values()}
                     known = [await self._stop_refused(tasks, mapping) for mapping in running.values()]
                     judged = epoch if all(known) else None
+                    continue
+                now_s = time.monotonic()
+                for uuid in [uuid for uuid, at_s in self._judge_at_s.items() if at_s <= now_s]:
+                    await self._stop_refused(tasks, running[uuid])
+
+    async def _judge(self, mapping: EventSourceMapping) -> None:
+        """Raises what `SourceAccess.check` does."""
+        again_s = await self._access.check(mapping)
+        if again_s is None:
+            self._judge_at_s.pop(mapping.uuid, None)
+        else:
+            self._judge_at_s[mapping.uuid] = time.monotonic() + again_s
 
     async def _stop_refused(self, tasks: asyncio.TaskGroup, mapping: EventSourceMapping) -> bool:
         """False: whether it may read is not to be known now, so it goes on."""
         try:
-            await self._access.check(mapping)
+            await self._judge(mapping)
         except AccessDenied:
             for unit in [unit for unit in self._running if unit[0] == mapping.uuid]:
                 self._stop(tasks, unit)
