@@ -16,13 +16,15 @@ from gunicorn.glogging import Logger
 from uvicorn import Config, Server
 from uvicorn_worker import UvicornWorker
 
+from gateway.counter_files import new_folder
 from gateway.http_protocol import GatewayProtocol
 from gateway.leaving import Leaving
 from hearth.service import end_with_parent
 from hearth.settings import Settings
 
-#: idle connections of SDKs are kept this long
-KEEP_ALIVE_S = 75
+#: Idle connections are kept this long (some 10 KB each): longer than load balancers and SDKs keep theirs, so that it is
+#: they who close. A request that is sent while this end closes is lost, and its sender can't know whether it ran.
+KEEP_ALIVE_S = 620
 #: a worker process whose event loop stands still for this long is replaced
 STUCK_S = 60
 
@@ -97,6 +99,8 @@ class _Application(BaseApplication):
             "worker_tmp_dir": str(self._figures),
             "control_socket_disable": True,
             "child_exit": _forget_figures,
+            # the master's only: a worker process leaves by another way
+            "on_exit": lambda _: shutil.rmtree(self._figures, ignore_errors=True),
         }
         for name, value in options.items():
             self.cfg.set(name, value)
@@ -109,9 +113,8 @@ class _Application(BaseApplication):
 
 def main(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests in flight are finished first. Does not return."""
-    figures = settings.data / "run" / "gateway"
-    shutil.rmtree(figures, ignore_errors=True)
-    figures.mkdir(parents=True)
+    # The descriptor stays open: its lock tells other gateways that the folder is in use.
+    figures, _ = new_folder(settings.data / "run")
     # Read by prometheus_client when it is imported: before any module of the gateway that counts.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(figures)
     _Application(settings, figures).run()

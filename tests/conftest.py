@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +40,16 @@ def pytest_configure(config: pytest.Config) -> None:
     # boto3 must not find the caller's accounts
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With a test that failed comes what the platform logged."""
+    report = yield
+    for value in getattr(item, "funcargs", {}).values() if report.failed else ():
+        if isinstance(value, PlatformStack):
+            report.sections.append((f"log of the platform on port {value.port}", value.tails(3_000)))
+    return report
 
 
 def missing(reason: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import re
 import signal
 import threading
 import time
@@ -42,6 +43,14 @@ def gateway_process(own: PlatformStack) -> int:
     return int(children[0])
 
 
+def mapped_folder(own: PlatformStack) -> Path:
+    """Where the files are that the gateway writes to by memory: none on a disk, which may be full (SIGBUS)."""
+    maps = Path(f"/proc/{gateway_process(own)}/maps").read_text()
+    assert str(own.data) not in maps
+    (folder,) = {Path(path).parent for path in re.findall(r"/dev/shm/hearth-gateway-\S+", maps)}
+    return folder
+
+
 def wait_until(holds: Callable[[], bool]) -> None:
     until = time.monotonic() + 30
     while not holds():
@@ -67,6 +76,7 @@ def test_stopping_gateway_answers_what_is_running_and_takes_no_more(own: Platfor
     caller = threading.Thread(target=lambda: answers.append(own.invoke(name, 4)))
     caller.start()
     logged(own, name, "taken 4")
+    figures = mapped_folder(own)
 
     own.stop("gateway")
     caller.join(10)
@@ -74,6 +84,7 @@ def test_stopping_gateway_answers_what_is_running_and_takes_no_more(own: Platfor
     assert [answer["Payload"] for answer in answers] == ["done"]
     with pytest.raises(OSError):  # noqa: PT011 (refused, whatever the system calls it)
         http.client.HTTPConnection("127.0.0.1", own.port, timeout=2).connect()
+    assert not figures.exists()
 
     own.start("gateway")
     own.wait_ready()

@@ -131,8 +131,9 @@ class PlatformStack:
         """The level that the workers run with, from the health page."""
         return str(self.health()[1]["isolation"])
 
-    def tails(self) -> str:
-        return "\n".join(f"--- {name}\n" + path.read_text()[-12000:] for name, path in self.logs.items())
+    def tails(self, characters: int = 12_000) -> str:
+        """The last of what each service logged."""
+        return "\n".join(f"--- {name}\n" + path.read_text()[-characters:] for name, path in self.logs.items())
 
     # --- its API --------------------------------------------------------------------------------------------
     def client(self, service: str, **config: Any) -> Any:
