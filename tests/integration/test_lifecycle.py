@@ -305,6 +305,35 @@ async def test_an_exit_during_init_is_an_exit_error(lab: Lab) -> None:
     assert message.endswith(" Error: Runtime exited with error: exit status 5")
 
 
+@pytest.mark.parametrize(
+    ("wrapper", "status", "why"),
+    [("/idontexist.sh", 127, "does not exist"), ("/opt/wrapper", 126, "is not an executable")],
+)
+async def test_a_wrapper_that_cannot_be_started_is_told_in_awss_words(
+    lab: Lab, tmp_path: Path, wrapper: str, status: int, why: str
+) -> None:
+    lab.layers_dir = tmp_path / "layers"
+    lab.layers_dir.mkdir()
+    (lab.layers_dir / "wrapper").write_text("#!/bin/sh\n")
+    sandbox = lab.sandbox(environment={"AWS_LAMBDA_EXEC_WRAPPER": wrapper})
+    await sandbox.initialize()
+    sent = invocation()
+    assert error(await sandbox.invoke(sent)) == {
+        "errorType": "Runtime.ExitError",
+        "errorMessage": f"RequestId: {sent.request_id} Error: Runtime exited with error: exit status {status}",
+    }
+    assert (await lab.log(sandbox)).count(f"{wrapper}: {why}\n") == 2  # of Init, and of Init repeated
+
+
+async def test_a_wrapper_starts_the_runtime(lab: Lab, tmp_path: Path) -> None:
+    lab.layers_dir = tmp_path / "layers"
+    lab.layers_dir.mkdir()
+    (lab.layers_dir / "wrapper").write_text('#!/bin/sh\nexport WRAPPED="by $0"\nexec "$@"\n')
+    (lab.layers_dir / "wrapper").chmod(0o755)
+    sandbox = await lab.ready(environment={"AWS_LAMBDA_EXEC_WRAPPER": "/opt/wrapper"})
+    assert json.loads((await sandbox.invoke(invocation({"env": 1}))).payload)["WRAPPED"] == "by /opt/wrapper"
+
+
 async def test_a_sandbox_that_was_never_initialised_inits_inside_the_invocation(lab: Lab) -> None:
     sandbox = lab.sandbox()
     assert (await sandbox.invoke(invocation(1))).payload == b"1"

@@ -11,6 +11,12 @@ from workers.sandbox.supervisor import Mount
 
 #: a program that starts the runtime in its place, with the runtime's command as arguments (not of `provided`)
 _WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
+#: starts it, or says in AWS's words why not (those and the exit statuses are of the runtimes' own start scripts)
+_WRAP = (
+    'test -f "$0" || { echo "$0: does not exist"; exit 127; }; '
+    'test -x "$0" || { echo "$0: is not an executable"; exit 126; }; '
+    'exec "$0" "$@"'
+)
 
 
 class InvalidEntrypoint(Exception):
@@ -72,7 +78,7 @@ class Runtime:
             return (entry_point(self.entries, mounts),)
         words = (*self.sized(self.launch, memory_mb), handler)
         wrapper = (environment or {}).get(_WRAPPER)
-        return (wrapper, *words) if wrapper else words
+        return ("/bin/sh", "-c", _WRAP, wrapper, *words) if wrapper else words
 
     def sized(self, launch: tuple[str, ...], memory_mb: int) -> tuple[str, ...]:
         heap_mb = str(int(memory_mb * self.heap_share))
