@@ -15,7 +15,8 @@ from gateway.http import Answer, ByteStream
 #: written by the gateway itself, or of the connection
 _OWN = frozenset({"connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"})
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_LINE_BREAKS = re.compile(r"[\r\n\0]")
+#: the server refuses to send them, and would then send nothing at all
+_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _NO_BODY = (204, 304)
 
 
@@ -33,7 +34,7 @@ class HttpResponse:
         """Raises BadResponse if a header could not be one."""
         sent = []
         for name, value in self.headers:
-            if not _NAME.fullmatch(name) or _LINE_BREAKS.search(value):
+            if not _NAME.fullmatch(name) or _CONTROLS.search(value):
                 raise BadResponse(f"header {name!r}")
             if name.lower() not in _OWN:
                 sent.append((name.encode("latin-1"), value.encode("utf-8")))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from uvicorn.protocols.http.httptools_impl import HEADER_RE, HEADER_VALUE_RE
 
 from gateway.apigateway_api.patch import patch
 from gateway.front_doors import payload_v1, payload_v2
@@ -15,7 +18,7 @@ from gateway.front_doors.entry import Entry, Kind, entry_of
 from gateway.front_doors.function_uri import BadUri, function_of
 from gateway.front_doors.function_url import response_of
 from gateway.front_doors.outbound import Unreachable, open_pool
-from gateway.front_doors.response import BadResponse
+from gateway.front_doors.response import BadResponse, HttpResponse
 from gateway.front_doors.routing import RouteTable
 from gateway.http import Request
 from hearth.errors import ApiError
@@ -231,3 +234,20 @@ def test_private_addresses_are_out_of_reach(url: str) -> None:
 def test_private_addresses_that_are_allowed_are_reached() -> None:
     pool, target = open_pool("http://10.1.2.3:8080/a?b", "10.0.0.0/8,127.0.0.1", 1.0)
     assert (pool.host, pool.port, target.path, target.query) == ("10.1.2.3", 8080, "/a", "b")
+
+
+@given(st.text(max_size=12), st.text(st.characters(codec="utf-8"), max_size=12))
+def test_header_that_the_server_would_not_send_is_refused(name: str, value: str) -> None:
+    """It would close the connection without an answer."""
+    try:
+        answer = HttpResponse(200, [(name, value)], b"").answer()
+    except BadResponse:
+        return
+    assert not any(HEADER_RE.search(sent) or HEADER_VALUE_RE.search(told) for sent, told in answer.headers)
+
+
+@pytest.mark.parametrize("value", ["\x1b[1m", "a\x7f", "a\0", "a\r\nb: c", "a\nb"])
+def test_control_characters_in_a_header_are_refused(value: str) -> None:
+    with pytest.raises(BadResponse):
+        HttpResponse(200, [("x-told", value)], b"").answer()
+    assert HttpResponse(200, [("x-told", "a\tb é")], b"").answer().headers == [(b"x-told", "a\tb é".encode())]
