@@ -71,6 +71,12 @@ async def test_a_subscriber_is_told_cold_and_warm_invocations_in_order(lab: Lab)
         ("success", True),
         ("success", False),
     ]
+    spans = [
+        [one["name"] for one in event["record"]["spans"]]
+        for event in events
+        if event["type"] in ("platform.runtimeDone", "platform.report")
+    ]
+    assert spans == [["responseLatency", "responseDuration", "runtimeOverhead"], ["extensionOverhead"]] * 2
     assert [first.cold_start, second.cold_start] == [True, False]
     assert all(event["time"].endswith("Z") for event in events)
     next_events = told(log, "EVENT")

@@ -8,7 +8,8 @@ import orjson
 
 from hearth.model.function import FunctionVersion
 from workers.billing import billed_ms
-from workers.lifecycle.log_lines import Ended, JsonLines, TextLines, iso_time, log_lines
+from workers.lifecycle.log_lines import JsonLines, TextLines, iso_time, log_lines
+from workers.lifecycle.records import Ended, Times
 
 ID = "7f3a6d0e-0000-4000-8000-000000000001"
 T_MS = 1_735_787_045_678  # 2025-01-02T03:04:05.678Z
@@ -86,6 +87,30 @@ def test_json_failure_also_says_that_the_runtime_is_done() -> None:
     done, report = (orjson.loads(line) for line in JSON.end(ID, Ended("timeout", "", 3000, 3000, 9, None), T_MS))
     assert (done["type"], done["record"]["status"]) == ("platform.runtimeDone", "timeout")
     assert (report["type"], report["record"]["status"]) == ("platform.report", "timeout")
+
+
+def test_answered_invocation_tells_the_spans_of_its_time() -> None:
+    """Names and order as AWS's platform.runtimeDone and platform.report have them."""
+    times = Times(
+        T_MS - 100_000, began_s=100.0, answering_s=100.02, answered_s=100.0215, next_s=100.03, settled_s=100.1
+    )
+    lines = JsonLines(dataclasses.replace(VERSION, log_format="JSON", system_log_level="DEBUG"))
+
+    def spans(times: Times) -> list[list[tuple[str, str, float]]]:
+        told = lines.end(ID, Ended("success", "", 30, 30, 9, None, produced_bytes=17, times=times), T_MS)
+        records = [orjson.loads(line)["record"] for line in told]
+        assert records[0]["metrics"] == {"durationMs": 30, "producedBytes": 17}
+        return [
+            [(one["name"], one["start"], one["durationMs"]) for one in record.get("spans", [])] for record in records
+        ]
+
+    done = [
+        ("responseLatency", "2025-01-02T03:04:05.678Z", 20.0),
+        ("responseDuration", "2025-01-02T03:04:05.698Z", 1.5),
+        ("runtimeOverhead", "2025-01-02T03:04:05.699Z", 8.5),
+    ]
+    assert spans(times) == [done, [("extensionOverhead", "2025-01-02T03:04:05.708Z", 70.0)]]
+    assert spans(times._replace(next_s=None, settled_s=None)) == [done[:2], []]
 
 
 def test_format_follows_the_function() -> None:

@@ -17,7 +17,7 @@ from hearth.model.invocation import Invocation, InvocationResult, Outcome
 from workers.billing import Bill, billed_ms
 from workers.lifecycle import endings, telling
 from workers.lifecycle.init import Failure, run_init
-from workers.lifecycle.log_lines import Ended
+from workers.lifecycle.records import Ended, Times
 from workers.lifecycle.shutdown import ShutdownReason, kill, say_goodbye
 from workers.sandbox.runtime_api import Answer, Ending, InitError, Sink
 from workers.sandbox.runtime_api.states import RuntimeState
@@ -40,6 +40,11 @@ class _End(NamedTuple):
     content_type: str = "application/json"
     #: bytes that went to the caller before
     streamed: int = 0
+
+    @property
+    def produced_bytes(self) -> int | None:
+        """None: the runtime has not answered."""
+        return self.streamed + len(self.payload) if self.status in ("success", "error") else None
 
 
 async def run_invoke(sandbox: Sandbox, invocation: Invocation, sink: Sink | None = None) -> InvocationResult:
@@ -96,7 +101,7 @@ async def _init_again(sandbox: Sandbox) -> Failure | None:
 def _answered(sandbox: Sandbox, invocation: Invocation, answer: Answer) -> InvocationResult:
     sandbox.advance(SandboxState.READY)
     assert sandbox.api is not None  # it has just answered
-    return _report(sandbox, invocation, _end_of_answer(answer), sandbox.api.answered_s)
+    return _report(sandbox, invocation, _end_of_answer(answer), sandbox.api.answered_s, _times(sandbox))
 
 
 def _end_of_answer(answer: Answer) -> _End:
@@ -138,7 +143,8 @@ async def _settle(sandbox: Sandbox, invocation: Invocation, end: _End) -> Invoca
     assert api is not None  # it has just answered
     try:
         await api.extensions.until(lambda: api.state is RuntimeState.READY)
-        _runtime_done(sandbox, invocation, _after_answer(end, api.ended))
+        next_s = time.monotonic() if api.ended is None else None
+        _runtime_done(sandbox, invocation, _after_answer(end, api.ended), _times(sandbox, next_s))
         await api.extensions.until(api.extensions.all_waiting)
     except BaseException:
         await sandbox.shutdown("failure")
@@ -148,7 +154,7 @@ async def _settle(sandbox: Sandbox, invocation: Invocation, end: _End) -> Invoca
     if ended is None:
         sandbox.watchdog.clear()
         sandbox.advance(SandboxState.READY)
-        result = _report(sandbox, invocation, end, ended_s)
+        result = _report(sandbox, invocation, end, ended_s, _times(sandbox, next_s, ended_s))
         sandbox.rest()
         return result
     if ended is not endings.SHUT_DOWN:
@@ -165,11 +171,21 @@ def _after_answer(end: _End, ending: Ending | None) -> _End:
     return end._replace(status="timeout" if ending.timed_out else "failure", error_type=ending.error_type)
 
 
-def _runtime_done(sandbox: Sandbox, invocation: Invocation, end: _End) -> None:
+def _runtime_done(sandbox: Sandbox, invocation: Invocation, end: _End, times: Times | None = None) -> None:
     sandbox.log.drain()
     duration_ms = _duration_ms(sandbox, end, time.monotonic())
-    produced = end.streamed + len(end.payload) if end.status in ("success", "error") else None
-    telling.runtime_done(sandbox, invocation.request_id, end.status, end.error_type, duration_ms, produced)
+    telling.runtime_done(
+        sandbox, invocation.request_id, end.status, end.error_type, duration_ms, end.produced_bytes, times
+    )
+
+
+def _times(sandbox: Sandbox, next_s: float | None = None, settled_s: float | None = None) -> Times | None:
+    """None: the runtime has not answered."""
+    api = sandbox.api
+    if api is None or not api.answer_began_s:
+        return None
+    epoch_ms = sandbox.services.now_ms() - time.monotonic() * 1000
+    return Times(epoch_ms, sandbox.began_s, api.answer_began_s, api.answered_s, next_s, settled_s)
 
 
 async def _died(sandbox: Sandbox, invocation: Invocation, ending: Ending) -> InvocationResult:
@@ -227,7 +243,9 @@ def _billed_ms(sandbox: Sandbox, duration_ms: float) -> int:
     return billed_ms(duration_ms, sandbox.init_ms if sandbox.services.billing == "aws-2025" else None)
 
 
-def _report(sandbox: Sandbox, invocation: Invocation, end: _End, ended_s: float) -> InvocationResult:
+def _report(
+    sandbox: Sandbox, invocation: Invocation, end: _End, ended_s: float, times: Times | None = None
+) -> InvocationResult:
     """END, REPORT, the bill and the result."""
     version, log, t_ms = sandbox.version, sandbox.log, sandbox.services.now_ms()
     duration_ms = _duration_ms(sandbox, end, ended_s)
@@ -237,7 +255,8 @@ def _report(sandbox: Sandbox, invocation: Invocation, end: _End, ended_s: float)
     log.drain()
     if ended_s - sandbox.peak_read_s > _PEAK_AGE_S:
         sandbox.read_peak_mb()
-    ended = Ended(end.status, end.error_type, duration_ms, billed, sandbox.peak_mb, init_ms, restore_ms)
+    outcome = end.status, end.error_type, duration_ms, billed
+    ended = Ended(*outcome, sandbox.peak_mb, init_ms, restore_ms, end.produced_bytes, times)
     telling.end(sandbox, invocation.request_id, ended, t_ms)
     if end.outcome is Outcome.LOST:  # the platform's own fault: not billed, and told in a sentence
         return InvocationResult(Outcome.LOST, detail=endings.SHUT_DOWN.message, executed_version=version.version)

@@ -7,31 +7,18 @@ SystemLogLevel lets through or not.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import orjson
 
 from hearth.clock import iso_time
 from hearth.model.function import FunctionVersion
 from workers.lifecycle import records
-from workers.lifecycle.records import Initialization, Phase, runtime_arn
+from workers.lifecycle.records import Ended, Initialization, Phase, runtime_arn
 
 __all__ = ["JsonLines", "LogLines", "Phase", "TextLines", "iso_time", "log_lines"]
 
 _LEVELS = {"TRACE": 0, "DEBUG": 1, "INFO": 2, "WARN": 3, "ERROR": 4, "FATAL": 5}
-
-
-class Ended(NamedTuple):
-    """An invocation's end, for REPORT. status: success, error (the handler's own), timeout or failure (error_type is
-    fatal). init_ms, restore_ms: of the Init and the restoring before it, until told."""
-
-    status: str
-    error_type: str
-    duration_ms: float
-    billed_ms: int
-    peak_mb: int
-    init_ms: float | None
-    restore_ms: float | None = None
 
 
 class LogLines(Protocol):
@@ -189,9 +176,11 @@ class JsonLines:
         good = ended.status == "success"
         done = ""
         if not good or self._least <= _LEVELS["DEBUG"]:
-            record = records.runtime_done(request_id, ended.status, ended.error_type, ended.duration_ms)
+            record = records.runtime_done(
+                request_id, ended.status, ended.error_type, ended.duration_ms, ended.produced_bytes, ended.times
+            )
             done = self._line("DEBUG" if good else "WARN", "platform.runtimeDone", record, t_ms)
-        report = records.report(self._version, request_id, *ended)
+        report = records.report(self._version, request_id, ended)
         line = self._line("INFO" if good else "WARN", "platform.report", report, t_ms)
         return tuple(one for one in (done, line) if one)
 

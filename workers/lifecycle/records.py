@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+from hearth.clock import iso_time
 from hearth.model.function import FunctionVersion
 
 Phase = Literal["init", "invoke"]
@@ -16,6 +17,38 @@ Record = dict[str, Any]
 #: why a sandbox is initialised: for a request, ahead of them, or for a snapshot
 Initialization = Literal["on-demand", "provisioned-concurrency", "snap-start"]
 SNAP_START: Initialization = "snap-start"
+
+
+class Times(NamedTuple):
+    """Of an invocation that was answered, in seconds of a clock whose zero is `epoch_ms`: the runtime took the event,
+    began its answer, had given it, asked for the next event; the last extension had, too. None: not so, or not yet."""
+
+    epoch_ms: float
+    began_s: float
+    answering_s: float
+    answered_s: float
+    next_s: float | None = None
+    settled_s: float | None = None
+
+    def span(self, name: str, from_s: float, to_s: float) -> Record:
+        start = iso_time(int(self.epoch_ms + from_s * 1000))
+        return {"name": name, "start": start, "durationMs": round((to_s - from_s) * 1000, 3)}
+
+
+class Ended(NamedTuple):
+    """An invocation's end, for REPORT. status: success, error (the handler's own), timeout or failure (error_type is
+    fatal). init_ms, restore_ms: of the Init and the restoring before it, until told. times: None without
+    an answer."""
+
+    status: str
+    error_type: str
+    duration_ms: float
+    billed_ms: int
+    peak_mb: int
+    init_ms: float | None
+    restore_ms: float | None = None
+    produced_bytes: int | None = None
+    times: Times | None = None
 
 
 def runtime_arn(region: str, runtime_version: str) -> str:
@@ -82,37 +115,44 @@ def start(request_id: str, version: str, trace_id: str = "") -> Record:
 
 
 def runtime_done(
-    request_id: str, status: str, error_type: str, duration_ms: float, produced_bytes: int | None = None
-) -> Record:
-    metrics: Record = {"durationMs": round(duration_ms, 3)}
-    if produced_bytes is not None:
-        metrics["producedBytes"] = produced_bytes
-    return _outcome(request_id, status, error_type) | {"metrics": metrics}
-
-
-def report(
-    version: FunctionVersion,
     request_id: str,
     status: str,
     error_type: str,
     duration_ms: float,
-    billed_ms: int,
-    peak_mb: int,
-    init_ms: float | None,
-    restore_ms: float | None = None,
+    produced_bytes: int | None = None,
+    times: Times | None = None,
 ) -> Record:
+    metrics: Record = {"durationMs": round(duration_ms, 3)}
+    if produced_bytes is not None:
+        metrics["producedBytes"] = produced_bytes
+    record = _outcome(request_id, status, error_type) | {"metrics": metrics}
+    if times is None:
+        return record
+    spans = [
+        times.span("responseLatency", times.began_s, times.answering_s),
+        times.span("responseDuration", times.answering_s, times.answered_s),
+    ]
+    if times.next_s is not None:
+        spans.append(times.span("runtimeOverhead", times.answered_s, times.next_s))
+    return record | {"spans": spans}
+
+
+def report(version: FunctionVersion, request_id: str, ended: Ended) -> Record:
     metrics: Record = {
-        "durationMs": round(duration_ms, 3),
-        "billedDurationMs": billed_ms,
+        "durationMs": round(ended.duration_ms, 3),
+        "billedDurationMs": ended.billed_ms,
         "memorySizeMB": version.memory_mb,
-        "maxMemoryUsedMB": peak_mb,
+        "maxMemoryUsedMB": ended.peak_mb,
     }
-    if init_ms is not None:
-        metrics["initDurationMs"] = round(init_ms, 3)
-    if restore_ms is not None:
-        metrics["restoreDurationMs"] = round(restore_ms, 3)
-        metrics["billedRestoreDurationMs"] = math.ceil(restore_ms)
-    return _outcome(request_id, status, error_type) | {"metrics": metrics}
+    if ended.init_ms is not None:
+        metrics["initDurationMs"] = round(ended.init_ms, 3)
+    if ended.restore_ms is not None:
+        metrics["restoreDurationMs"] = round(ended.restore_ms, 3)
+        metrics["billedRestoreDurationMs"] = math.ceil(ended.restore_ms)
+    record, times = _outcome(request_id, ended.status, ended.error_type) | {"metrics": metrics}, ended.times
+    if times is None or times.next_s is None or times.settled_s is None:
+        return record
+    return record | {"spans": [times.span("extensionOverhead", times.next_s, times.settled_s)]}
 
 
 def _outcome(request_id: str, status: str, error_type: str) -> Record:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hearth.model.invocation import Invocation
 from hearth.model.runtime import substitution
 from workers.lifecycle import records
-from workers.lifecycle.log_lines import Ended, Phase
+from workers.lifecycle.records import Ended, Phase
 
 if TYPE_CHECKING:
     from workers.sandbox.sandbox import Sandbox
@@ -87,14 +87,20 @@ def start(sandbox: Sandbox, invocation: Invocation, t_ms: int) -> None:
 
 
 def runtime_done(
-    sandbox: Sandbox, request_id: str, status: str, error_type: str, duration_ms: float, produced_bytes: int | None
+    sandbox: Sandbox,
+    request_id: str,
+    status: str,
+    error_type: str,
+    duration_ms: float,
+    produced_bytes: int | None,
+    times: records.Times | None,
 ) -> None:
     """The runtime's part of an invocation is over; for subscribers only."""
     t_ms = sandbox.services.now_ms()
     _emit(
         sandbox,
         "runtimeDone",
-        lambda: records.runtime_done(request_id, status, error_type, duration_ms, produced_bytes),
+        lambda: records.runtime_done(request_id, status, error_type, duration_ms, produced_bytes, times),
         t_ms,
     )
 
@@ -105,5 +111,5 @@ def end(sandbox: Sandbox, request_id: str, ended: Ended, t_ms: int) -> None:
         sandbox.log.platform(line)
     if sandbox.telemetry is not None and sandbox.telemetry.enabled:
         sandbox.telemetry.platform("platform.end", {"requestId": request_id}, t_ms)
-        record = records.report(sandbox.version, request_id, *ended)
+        record = records.report(sandbox.version, request_id, ended)
         sandbox.telemetry.platform("platform.report", record, t_ms)

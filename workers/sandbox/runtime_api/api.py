@@ -118,8 +118,8 @@ class RuntimeApi:
         self._cut_short: Answer | None = None
         #: SnapStart's hooks have run, or run now
         self.restored = False
-        #: monotonic time at which the last answer came
-        self.answered_s = 0.0
+        #: monotonic times at which the last answer began to come and was there; began: 0.0 while there is none
+        self.answer_began_s = self.answered_s = 0.0
 
     @property
     def most_payload_bytes(self) -> int:
@@ -133,7 +133,7 @@ class RuntimeApi:
             raise InvariantViolated("one invocation at a time per sandbox")
         answer = self._answer = self._loop.create_future()
         self._invocation, self.taken, self.sink = invocation, False, sink
-        self._cut_short = None
+        self._cut_short, self.answer_began_s = None, 0.0
         if self.ended is not None:
             answer.set_result(self.ended)
         elif self._waiting is not None:
@@ -189,11 +189,12 @@ class RuntimeApi:
         assert self._invocation is not None  # RUNNING
         connection.send_event(self._event, self._invocation.payload)
 
-    def answer(self, answer: Answer) -> None:
+    def answer(self, answer: Answer, began_s: float = 0.0) -> None:
+        """began_s: monotonic time of the first byte of the request that it came in."""
         self.state = RuntimeState.RESPONSE_SENT
         # A deadline that fell in the same turn of the loop was first.
         if self._answer is not None and not self._answer.done():
-            self.answered_s = time.monotonic()
+            self.answer_began_s, self.answered_s = began_s, time.monotonic()
             self._answer.set_result(answer)
 
     def cut_short(self, answer: Answer) -> None:

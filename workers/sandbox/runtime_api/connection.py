@@ -6,6 +6,7 @@ The peer is the user's code: everything it sends is bounded (body, request, conn
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from typing import cast
 
@@ -114,7 +115,7 @@ class RuntimeConnection(asyncio.Protocol):
 
     # --- httptools ------------------------------------------------------------------------------------------
     def on_message_begin(self) -> None:
-        self._request = Request(b"", b"", {}, [])
+        self._request = Request(b"", b"", {}, [], began_s=time.monotonic())
         self._in_head, self._received, self._body_bytes = True, 0, 0
 
     def on_url(self, url: bytes) -> None:

@@ -26,13 +26,13 @@ def handle(api: RuntimeApi, connection: RuntimeConnection, request: Request) -> 
         connection.send(replies.refused_transition(api.state, RuntimeState.INVOCATION_ERROR))
     elif request.oversized:
         connection.send(replies.too_large(api.most_payload_bytes))
-        api.answer(too_large(api.most_payload_bytes))
+        api.answer(too_large(api.most_payload_bytes), request.began_s)
     else:
         connection.send(replies.ACCEPTED)
         body, content_type = request.body, request.text(CONTENT_TYPE, "application/json")
         if content_type == _WITH_CAUSE:
             body, content_type = _without_cause(body)
-        api.answer(Answer(body, content_type, error_type.valid(request.text(ERROR_TYPE))))
+        api.answer(Answer(body, content_type, error_type.valid(request.text(ERROR_TYPE))), request.began_s)
 
 
 def _without_cause(body: bytes) -> tuple[bytes, str]:

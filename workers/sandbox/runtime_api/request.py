@@ -43,6 +43,8 @@ class Request:
     oversized: bool = False
     #: from the path of response and error
     request_id: str = ""
+    #: monotonic time of its first byte
+    began_s: float = 0.0
 
     @property
     def body(self) -> bytes:

@@ -38,13 +38,13 @@ def handle(api: RuntimeApi, connection: RuntimeConnection, request: Request) -> 
         api.answer(_failed(request, "Runtime.InvalidResponseModeHeader", "Invalid function response mode"))
     elif request.oversized:
         connection.send(replies.too_large(api.most_payload_bytes))
-        api.answer(too_large(api.most_payload_bytes))
+        api.answer(too_large(api.most_payload_bytes), request.began_s)
     else:
         connection.send(replies.ACCEPTED)
         if mode and ERROR_TYPE in request.headers:
-            api.answer(_trailing_error(request))
+            api.answer(_trailing_error(request), request.began_s)
         else:
-            api.answer(Answer(request.body, _content_type(request), streamed=request.streamed))
+            api.answer(Answer(request.body, _content_type(request), streamed=request.streamed), request.began_s)
 
 
 def begin_stream(api: RuntimeApi, request: Request) -> None:
