@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -25,10 +24,12 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-PREFIX = "HEARTH_"
+from hearth.written_settings import DEFAULT_BIND, DEFAULT_PORT, PREFIX, with_files
+
+__all__ = ["OWN_BROKER", "PREFIX", "BadSettings", "Settings"]
+
 #: of HEARTH_MQ_BROKERS: the platform's RabbitMQ
 OWN_BROKER = "own"
-_FILE = re.compile(r"\$\{file:([^}]+)\}")
 
 
 class BadSettings(Exception):
@@ -40,22 +41,6 @@ def _default_data() -> Path:
     return Path(base).expanduser() / "hearth"
 
 
-def _with_files(value: str) -> str:
-    """Each ${file:PATH} replaced by what the file holds, without white space around it. Raises ValueError."""
-
-    def content(found: re.Match[str]) -> str:
-        path = Path(found[1])
-        try:
-            text = path.read_text().strip()
-        except (OSError, UnicodeDecodeError) as exc:
-            raise ValueError(f"{path} can't be read: {getattr(exc, 'strerror', exc)}") from exc
-        if not text:
-            raise ValueError(f"{path} is empty")
-        return text
-
-    return _FILE.sub(content, value)
-
-
 class Settings(BaseSettings):
     """Units are in the names. `settings_file` (HEARTH_SETTINGS_FILE, TOML, lower-case names without prefix) is
     overridden by the environment."""
@@ -63,8 +48,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
     # --- names that tools rely on ---------------------------------------------------------------------------
-    port: int = Field(4566, description="port of the API", ge=0, le=65535)
-    bind: str = Field("127.0.0.1", description="address the API listens on")
+    port: int = Field(DEFAULT_PORT, description="port of the API", ge=0, le=65535)
+    bind: str = Field(DEFAULT_BIND, description="address the API listens on")
     data: Path = Field(default_factory=_default_data, description="embedded servers' data, code blobs, logs")
     broker_url: str | None = Field(
         None,
@@ -249,7 +234,7 @@ class Settings(BaseSettings):
     @field_validator("*", mode="before")
     @classmethod
     def _from_files(cls, value: Any) -> Any:
-        return _with_files(value) if isinstance(value, str) else value
+        return with_files(value) if isinstance(value, str) else value
 
     @field_validator("egress_allow", mode="after")
     @classmethod

@@ -1,5 +1,5 @@
 """`python -m hearth.cli`: how `hearth up` starts its services, whatever the PATH."""
 
-from hearth.cli.main import app
+from hearth.cli.entry import main
 
-app()
+main()

@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from hearth.cli.health import endpoint_at
 from hearth.embedded import stackfile
 from hearth.settings import Settings
-
-#: what to write for a listener on all addresses
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +22,7 @@ class Access:
 
 def endpoint_of(settings: Settings) -> str:
     """Where a gateway with these settings is reached from this host."""
-    host = _ANY.get(settings.bind, settings.bind)
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+    return endpoint_at(settings.bind, settings.port)
 
 
 def access(settings: Settings) -> Access:

@@ -8,6 +8,15 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
+#: what to write for a listener on all addresses
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+def endpoint_at(bind: str, port: int) -> str:
+    """Where a gateway that listens there is reached from this host."""
+    host = _ANY.get(bind, bind)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
 
 async def health(endpoint: str, timeout_s: float = 2.0) -> tuple[int, dict[str, Any]] | None:
     """(HTTP status, body) of GET /health; None if nobody answers. 200: ready for work."""

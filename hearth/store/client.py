@@ -6,15 +6,17 @@ A call that gets no answer raises Unavailable; it may have been carried out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import redis.asyncio as aioredis
 from redis.exceptions import NoScriptError, RedisError
 
 from hearth.errors import Unavailable
-from hearth.settings import Settings
 from hearth.store import script
 from hearth.store.connection import connection_class
+
+if TYPE_CHECKING:
+    from hearth.settings import Settings
 
 #: A healthy server answers in well under a millisecond; an fsync on a busy disk may take a good while longer.
 CALL_TIMEOUT_S = 5.0

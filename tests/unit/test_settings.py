@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from hearth.settings import BadSettings, Settings
+from hearth.written_settings import written
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +67,17 @@ def test_file_without_a_value_is_named(content: str | None, monkeypatch: pytest.
         Settings.load()
     assert "HEARTH_SECRET" in str(caught.value)
     assert str(file) in str(caught.value)
+
+
+def test_health_checks_read_what_the_services_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert written("port") is written("coordination_url") is None
+    (tmp_path / "password").write_text("s3cret\n")
+    file = tmp_path / "hearth.toml"
+    url = f"redis://:${{file:{tmp_path}/password}}@host:6379/1"
+    file.write_text(f'port = 1\nbind = "0.0.0.0"\ncoordination_url = "{url}"\n')
+    monkeypatch.setenv("HEARTH_SETTINGS_FILE", str(file))
+    monkeypatch.setenv("HEARTH_PORT", "2")
+    monkeypatch.setenv("HEARTH_BIND", "")
+    settings = Settings.load()
+    for name in ("port", "bind", "coordination_url"):
+        assert written(name) == str(getattr(settings, name))
