@@ -43,6 +43,8 @@ class MapFiles:
             items, source = await _read(s3, order.more["reader"])
         except (_Failed, UnreadableItems) as exc:
             return signals.MapRunFailed(order.task_id, errors.ITEM_READER_FAILED, str(exc))
+        if isinstance(items, dict):
+            return signals.ItemsRead(order.task_id, list(items.values()), source, list(items))
         return signals.ItemsRead(order.task_id, items, source)
 
     async def _write(self, s3: _S3, order: Order) -> str:
@@ -108,8 +110,8 @@ class _S3:
             more["ContinuationToken"] = answer["NextContinuationToken"]
 
 
-async def _read(s3: _S3, reader: dict[str, Any]) -> tuple[list[Json], str]:
-    """(items, URI of where they come from). Raises _Failed, UnreadableItems."""
+async def _read(s3: _S3, reader: dict[str, Any]) -> tuple[list[Json] | dict[str, Json], str]:
+    """(items, or an object whose members they are; URI of where they come from). Raises _Failed, UnreadableItems."""
     config, given = reader["ReaderConfig"], dict(reader["Parameters"])
     bucket = given.pop("Bucket", "")
     if reader["Resource"].endswith(":listObjectsV2"):
@@ -126,7 +128,7 @@ async def _read(s3: _S3, reader: dict[str, Any]) -> tuple[list[Json], str]:
     data = await s3.get(bucket, key, **given)
     if config.get("InputType") == "MANIFEST":
         return await _manifest(s3, bucket, data, config), uri
-    return map_items.items_of(data, config), uri
+    return map_items.contents_of(data, config), uri
 
 
 async def _manifest(s3: _S3, bucket: str, data: bytes, config: dict[str, Any]) -> list[Json]:

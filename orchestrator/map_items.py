@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,22 +26,36 @@ class UnreadableItems(Exception):
 
 
 def items_of(data: bytes, config: Mapping[str, Any]) -> list[Json]:
-    """The items of one file. config: ReaderConfig with MaxItems evaluated. Raises UnreadableItems."""
+    """The items of one file, members of an object as pairs. Otherwise as `contents_of`."""
+    contents = contents_of(data, config)
+    if isinstance(contents, dict):
+        return [{"Key": key, "Value": member} for key, member in contents.items()]
+    return contents
+
+
+def contents_of(data: bytes, config: Mapping[str, Any]) -> list[Json] | dict[str, Json]:
+    """An array, or the object that an ItemsPointer points to, of one file. config: ReaderConfig with MaxItems
+    evaluated. Raises UnreadableItems."""
     if data[:2] == b"\x1f\x8b":
-        data = gzip.decompress(data)
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as exc:
+            raise UnreadableItems("The file is compressed, but no gzip file.") from exc
     match config.get("InputType", "JSON"):
         case "CSV":
-            items = csv_rows(data, config)
+            return limited(csv_rows(data, config), config)
         case "JSONL":
-            items = _json_lines(data)
+            return limited(_json_lines(data), config)
         case "JSON":
-            items = _json_array(data, config)
+            contents = _json_contents(data, config)
+            if isinstance(contents, dict):
+                return dict(limited(list(contents.items()), config))
+            return limited(contents, config)
         case other:
             raise UnreadableItems(f"Files of type {other} can't be read here.")
-    return limited(items, config)
 
 
-def limited(items: list[Json], config: Mapping[str, Any]) -> list[Json]:
+def limited(items: list[Any], config: Mapping[str, Any]) -> list[Any]:
     most = config.get("MaxItems") or 0
     return items[:most] if most else items
 
@@ -75,13 +90,13 @@ def hash_order(names: list[str]) -> list[int]:
 
 
 def _json_lines(data: bytes) -> list[Json]:
-    try:
-        return [orjson.loads(line) for line in _text(data).splitlines() if line.strip()]
+    try:  # only a line feed ends a line: other separators may stand in a JSON string
+        return [orjson.loads(line) for line in _text(data).split("\n") if line.strip()]
     except orjson.JSONDecodeError as exc:
         raise UnreadableItems(f"The file is no JSON Lines: {exc}") from exc
 
 
-def _json_array(data: bytes, config: Mapping[str, Any]) -> list[Json]:
+def _json_contents(data: bytes, config: Mapping[str, Any]) -> list[Json] | dict[str, Json]:
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as exc:
@@ -89,7 +104,7 @@ def _json_array(data: bytes, config: Mapping[str, Any]) -> list[Json]:
     if pointer := config.get("ItemsPointer"):
         value = at_pointer(value, pointer)
     if isinstance(value, dict) and pointer:
-        return [{"Key": key, "Value": member} for key, member in value.items()]
+        return value
     if not isinstance(value, list):
         raise UnreadableItems("Attempting to map over non-iterable node.")
     return value

@@ -271,7 +271,7 @@ class MapItem:
 
     index: int
     value: Json
-    #: when the Map iterates over a JSON object
+    #: when the Map iterates over a JSON object, whose member `value` then is; a child's input names both
     key: str | None = None
     #: Distributed: STATE_DATA or the S3 URI the item was read from
     source: str | None = None

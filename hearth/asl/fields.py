@@ -208,4 +208,4 @@ class ItemsField:
 
 def _members_of(value: dict[str, Json]) -> list[MapItem]:
     """Members of an object, as a distributed Map takes them."""
-    return [MapItem(index, {"Key": key, "Value": member}, key) for index, (key, member) in enumerate(value.items())]
+    return [MapItem(index, member, key) for index, (key, member) in enumerate(value.items())]

@@ -244,12 +244,19 @@ def _definition(file: Path, kind: str) -> str:
     from hearth.asl.lint import lint
     from hearth.asl.parse import InvalidDefinition, document_from_yaml
     from hearth.asl.source_map import place_of, places
+    from hearth.json_problem import find_problem
 
-    source = file.read_text()
+    try:
+        source = file.read_text("utf-8")
+    except UnicodeDecodeError as exc:
+        fail(f"{file}: not UTF-8: {exc.reason} at byte {exc.start}", code=2)
     try:
         text = orjson.dumps(document_from_yaml(source)).decode() if file.suffix in _YAML else source
     except InvalidDefinition as exc:
         fail(f"{file}: {exc}", code=2)
+    if text is source and (problem := find_problem(text.encode())) is not None:
+        talk.print(f"{file}:{problem.line}:{problem.column}: {problem.text}", markup=False)
+        fail(f"{file}: not JSON; nothing was deployed.", code=2)
     found = [one for one in lint(text, kind) if one.severity == "ERROR"]
     if found:
         known = places(source)

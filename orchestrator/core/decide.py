@@ -254,7 +254,7 @@ def _record_of_map_run(frame: Frame, signal: Signal) -> _Step | None:
         case signals.ChildEnded():
             act = partial(map_run.child_ended, signal=signal)
         case signals.ItemsRead():
-            act = partial(map_run.items_read, values=signal.items, source=signal.source)
+            act = partial(map_run.items_read, read=signal)
         case signals.MapRunFailed():
             act = partial(map_run.failed, error=signal.error, cause=signal.cause)
         case signals.ResultsWritten():

@@ -75,11 +75,15 @@ class RedriveRequested:
 
 @dataclass(frozen=True, slots=True)
 class ItemsRead:
-    """What a distributed Map's ItemReader found: JSON values, each with the URI of the object it came from."""
+    """What a distributed Map's ItemReader found: JSON values, and the URI of the object they came from.
+
+    keys: the names of the values if they are a JSON object's members.
+    """
 
     task_id: int
     items: list[Any]
     source: str = "STATE_DATA"
+    keys: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

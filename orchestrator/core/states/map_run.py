@@ -20,7 +20,7 @@ from orchestrator.core.effects import FinishMapRun, RedriveMapRun, StartChild, S
 from orchestrator.core.evolve import CHILD_ENDED, CHILDREN_STARTED, ITEMS_FOUND, LIMITS_CHANGED
 from orchestrator.core.failure import Failure, fail
 from orchestrator.core.run import Run, to_text
-from orchestrator.core.signals import ChildEnded, MapRunUpdated
+from orchestrator.core.signals import ChildEnded, ItemsRead, MapRunUpdated
 from orchestrator.core.state import Container, Frame
 
 #: Map.Item.Source of items that no reader has read
@@ -53,12 +53,16 @@ def start(run: Run, frame: Frame, state: MapState, scope: Scope, limit: int) -> 
         _begin(run, frame, state, scope, [replace(item, source=_OWN_DATA) for item in items])
 
 
-def items_read(run: Run, frame: Frame, state: MapState, values: list[Json], source: str) -> None:
+def items_read(run: Run, frame: Frame, state: MapState, read: ItemsRead) -> None:
     """The ItemReader's answer."""
     scope = run.scope(frame, state, retry_count=frame.retries)
     effective = state.flow.effective_input(scope)
     narrowed = scope if effective is scope.input else scope.narrowed(effective)
-    items = [MapItem(index, value, None, source) for index, value in enumerate(values)]
+    keys = read.keys
+    items = [
+        MapItem(index, value, keys[index] if keys is not None else None, read.source)
+        for index, value in enumerate(read.items)
+    ]
     _begin(run, frame, state, narrowed, items)
 
 

@@ -36,6 +36,7 @@ GIVEN = {"InputType": "CSV", "CSVHeaderLocation": "GIVEN"}
         (b'{"a":{"b":[5]}}', {"InputType": "JSON", "ItemsPointer": "/a/b"}, [5]),
         (b'{"a":{"k":1}}', {"InputType": "JSON", "ItemsPointer": "/a"}, [{"Key": "k", "Value": 1}]),
         (b'{"a":1}\n\n[2]\n', {"InputType": "JSONL"}, [{"a": 1}, [2]]),
+        ('"a\u2028b"\r\n"c\x85"'.encode(), {"InputType": "JSONL"}, ["a\u2028b", "c\x85"]),
         (gzip.compress(b"[7]", mtime=0), {"InputType": "JSON"}, [7]),
     ],
 )
@@ -48,6 +49,7 @@ def test_items_of_files(data: bytes, config: dict[str, Any], items: list[Any]) -
     [
         (b'{"Hello":"world"}', {"InputType": "JSON"}, "Attempting to map over non-iterable node."),
         (b"1,2", GIVEN | {"CSVHeaders": ["x", "x"]}, "CSV headers cannot contain duplicates."),
+        (b"\x1f\x8bno", {"InputType": "JSON"}, "The file is compressed, but no gzip file."),
     ],
 )
 def test_files_that_hold_no_items(data: bytes, config: dict[str, Any], cause: str) -> None:

@@ -104,6 +104,20 @@ def test_items_know_where_they_come_from() -> None:
     assert reading.play({"key": "f"}).output == [{"from": "s3://b/f"}]
 
 
+def test_members_of_an_object_are_pairs_for_children_and_known_by_name_to_the_selector() -> None:
+    played = simulate({"M": distributed()}, {"k": 1, "l": 2}, echo)
+    assert played.output == [{"Key": "k", "Value": 1}, {"Key": "l", "Value": 2}]
+    selector = {"key.$": "$$.Map.Item.Key", "value.$": "$$.Map.Item.Value"}
+    assert simulate({"M": distributed(ItemSelector=selector)}, {"k": 1}, echo).output == [{"key": "k", "value": 1}]
+    reading = Simulation(
+        a_definition({"M": distributed(ItemReader=READER, ItemSelector=selector)}),
+        lambda effect: (
+            [ItemsRead(effect.task_id, [7], "s3://b/f", ["m"])] if isinstance(effect, StartMapRun) else echo(effect)
+        ),
+    )
+    assert reading.play({"key": "f"}).output == [{"key": "m", "value": 7}]
+
+
 def test_unreadable_items_fail_the_run() -> None:
     states = {"M": distributed(ItemReader=READER)}
     cause = "Attempting to map over non-iterable node."
