@@ -254,16 +254,16 @@ def _definition(file: Path, kind: str) -> str:
         text = orjson.dumps(document_from_yaml(source)).decode() if file.suffix in _YAML else source
     except InvalidDefinition as exc:
         fail(f"{file}: {exc}", code=2)
-    if text is source and (problem := find_problem(text.encode())) is not None:
+    if text is source and text.strip() and (problem := find_problem(text.encode())) is not None:
         talk.print(f"{file}:{problem.line}:{problem.column}: {problem.text}", markup=False)
-        fail(f"{file}: not JSON; nothing was deployed.", code=2)
+        fail(f"{file}: not JSON.", code=2)
     found = [one for one in lint(text, kind) if one.severity == "ERROR"]
     if found:
         known = places(source)
         for one in found:
             where = place_of(one.location, known)
             talk.print(f"{file}:{where or 1}: {one.message}  ({one.code} at {one.location or '/'})", markup=False)
-        fail(f"{file}: {len(found)} error(s); nothing was deployed.", code=2)
+        fail(f"{file}: {len(found)} error(s) in the definition.", code=2)
     return text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -70,6 +71,18 @@ def test_what_another_definition_computes_otherwise_is_told() -> None:
     steps = replay(a_definition(changed), an_identity(), shown(played))
     assert {step.event.id: step.differs for step in steps if step.differs} == {8: {"output": "5"}}
     assert not any(step.instead for step in steps)
+
+
+def test_map_run_is_the_same_under_another_id_but_not_under_another_label() -> None:
+    processor = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, "StartAt": "P",
+                 "States": {"P": PASS}}  # fmt: skip
+    run = {"Type": "Map", "ItemProcessor": processor, "End": True}
+    played = simulate({"M": run}, [], lambda _: [])
+    elsewhere = replace(an_identity(), secret="of another execution")
+    assert not any(step.differs for step in replay(played.definition, elsewhere, shown(played)))
+    labelled = a_definition({"M": run | {"Label": "mine"}})
+    (differing,) = [step for step in replay(labelled, elsewhere, shown(played)) if step.differs]
+    assert "/mine:" in differing.differs["mapRunArn"]
 
 
 def test_what_another_definition_does_instead_ends_the_replay() -> None:
