@@ -65,7 +65,7 @@ def test_broken_definition_is_told_with_line_and_column(stack: PlatformStack, tm
     file.write_text('{"StartAt": "A",\n "States": {"A": {"Type": "Succeed",}}}')
     answer = run(stack, "deploy", str(file))
     assert answer.returncode == 2
-    assert "broken.json:2:32: Unexpected character" in answer.stderr
+    assert "broken.json:2:37: Unexpected character" in answer.stderr
 
 
 def test_long_wait_ends_and_is_filed_and_forgotten_as_the_clock_is_advanced(stack: PlatformStack) -> None:
