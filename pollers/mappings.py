@@ -16,11 +16,12 @@ import time
 from collections.abc import Sequence
 
 from hearth.clock import now_ms
-from hearth.errors import AccessDenied, HearthError
+from hearth.errors import HearthError
 from hearth.model.mapping import PASSING, QUEUE, EventSourceMapping, MappingState, Progress, SourceKind, Unit
 from hearth.settings import Settings
 from hearth.store import Stores, keys, leases
 from hearth.store.mappings import MappingTable
+from pollers.access_watch import AccessWatch
 from pollers.runners import PREPARE_S, Lease, Runner
 from pollers.sharing import shared_out
 from pollers.source_access import SourceAccess
@@ -31,9 +32,6 @@ log = logging.getLogger(__name__)
 _ROUNDS = 4
 #: between two tries of a unit, or of asking for units, that failed
 _LONGEST_BACKOFF_S = 30.0
-
-#: how often it is looked whether roles or functions have changed
-_ACCESS_EVERY_S = 2.0
 
 #: a unit: the mapping's uuid and its name
 UnitId = tuple[str, str]
@@ -67,7 +65,7 @@ class MappingPoller:
         self._id = poller_id
         self._coordination = stores.coordination
         self._table = MappingTable(stores.state, stores.coordination)
-        self._access = access
+        self._access = AccessWatch(access, lambda: {one.mapping.uuid: one.mapping for one in self._running.values()})
         self._runners: dict[SourceKind, Runner] = {kind: runner for runner in runners for kind in runner.kinds}
         self._lease_ms = round(settings.mapping_lease_seconds * 1000)
         self._round_s = settings.mapping_lease_seconds / _ROUNDS
@@ -81,8 +79,6 @@ class MappingPoller:
         self._changing: set[str] = set()
         self._failures: dict[UnitId, int] = {}
         self._not_before_s: dict[UnitId, float] = {}
-        #: of mappings that run here: when to judge anew what their source's own policy decides
-        self._judge_at_s: dict[str, float] = {}
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -94,7 +90,9 @@ class MappingPoller:
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(self._wake_at(stopping), name="mappings-stop"),
-                tasks.create_task(self._watch_access(tasks), name="mappings-access"),
+                tasks.create_task(
+                    self._access.run(lambda uuid: self._stop_mapping(tasks, uuid)), name="mappings-access"
+                ),
             ]
             while not stopping.is_set():
                 self._wake.clear()
@@ -216,7 +214,7 @@ class MappingPoller:
         """Run it, then give its lease back."""
         began_s = time.monotonic()
         try:
-            await self._judge(mapping)
+            await self._access.judge(mapping)
             await self._runners[mapping.kind].run(Unit(mapping, unit[1]), lease)
             self._failures.pop(unit, None)
             if not lease.stopping.is_set() and mapping.uuid in self._known:
@@ -263,42 +261,9 @@ class MappingPoller:
         await asyncio.wait({one.task}, timeout=self._patience_s)
         one.task.cancel()
 
-    async def _watch_access(self, tasks: asyncio.TaskGroup) -> None:
-        """Stop the units of mappings whose function may not read any more; as they begin anew they are refused."""
-        judged: tuple[int, int] | None = None
-        while True:  # the life of the process
-            await asyncio.sleep(_ACCESS_EVERY_S)
-            with contextlib.suppress(HearthError):  # what runs goes on
-                epoch = await self._access.epoch()
-                running = {one.mapping.uuid: one.mapping for one in self._running.values()}
-                self._judge_at_s = {uuid: at_s for uuid, at_s in self._judge_at_s.items() if uuid in running}
-                if epoch != judged:
-                    known = [await self._stop_refused(tasks, mapping) for mapping in running.values()]
-                    judged = epoch if all(known) else None
-                    continue
-                now_s = time.monotonic()
-                for uuid in [uuid for uuid, at_s in self._judge_at_s.items() if at_s <= now_s]:
-                    await self._stop_refused(tasks, running[uuid])
-
-    async def _judge(self, mapping: EventSourceMapping) -> None:
-        """Raises what `SourceAccess.check` does."""
-        again_s = await self._access.check(mapping)
-        if again_s is None:
-            self._judge_at_s.pop(mapping.uuid, None)
-        else:
-            self._judge_at_s[mapping.uuid] = time.monotonic() + again_s
-
-    async def _stop_refused(self, tasks: asyncio.TaskGroup, mapping: EventSourceMapping) -> bool:
-        """False: whether it may read is not to be known now, so it goes on."""
-        try:
-            await self._judge(mapping)
-        except AccessDenied:
-            for unit in [unit for unit in self._running if unit[0] == mapping.uuid]:
-                self._stop(tasks, unit)
-        except Exception as exc:  # one mapping's source must not end the others
-            log.warning("access not judged", extra={"action": "access_not_judged", "error": str(exc) or repr(exc)})
-            return False
-        return True
+    def _stop_mapping(self, tasks: asyncio.TaskGroup, uuid: str) -> None:
+        for unit in [unit for unit in self._running if unit[0] == uuid]:
+            self._stop(tasks, unit)
 
     # --- changes of state -------------------------------------------------------------------------------------
     def _change_states(self, tasks: asyncio.TaskGroup, living: set[str]) -> None:
