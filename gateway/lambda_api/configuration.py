@@ -21,6 +21,7 @@ from hearth.arn import LATEST, function_arn
 from hearth.credentials import EnvironmentCipher
 from hearth.errors import InvalidParameterValue, ValidationFailed
 from hearth.limits import AWS_LIMITS, Limits
+from hearth.model.destination import DEAD_LETTER_KINDS, parse_destination
 from hearth.model.function import FunctionVersion
 from hearth.model.runtime import CREATABLE, NEWER
 from hearth.store.functions import FunctionRecord
@@ -82,8 +83,16 @@ def check(given: dict[str, Any], limits: Limits = AWS_LIMITS) -> None:
     _check_maximum(given, "MemorySize", limits.memory_mb)
     _check_environment((given.get("Environment") or {}).get("Variables") or {}, limits.environment_bytes)
     _check_layers(given.get("Layers") or [], limits.layers)
+    _check_dead_letters((given.get("DeadLetterConfig") or {}).get("TargetArn") or "")
     if "Runtime" in given:
         _check_runtime(given["Runtime"])
+
+
+def _check_dead_letters(arn: str) -> None:
+    """What is no queue and no topic would be told at the first event that fails, when it is too late."""
+    target = parse_destination(arn)
+    if arn and (target is None or target.kind not in DEAD_LETTER_KINDS):
+        raise InvalidParameterValue(f"The dead letter target {arn} is neither an SQS queue nor an SNS topic.")
 
 
 def egress_of(tags: Mapping[str, str]) -> str:

@@ -116,6 +116,11 @@ def test_json_logging_brings_both_levels() -> None:
         ({"Environment": {"Variables": {"AWS_REGION": "x"}}}, "Lambda was unable to configure your environment "),
         ({"Environment": {"Variables": {"KEY": "x" * 4096}}}, "Lambda was unable to configure your environment "),
         ({"PackageType": "Image"}, "Container images are not supported"),
+        (
+            {"DeadLetterConfig": {"TargetArn": "arn:aws:s3:::aside"}},
+            "The dead letter target arn:aws:s3:::aside is neither",
+        ),
+        ({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:::q"}}, "The dead letter target arn:aws:sqs:::q is neither"),
     ],
 )
 def test_what_cannot_be_run_is_refused(given: dict[str, Any], text: str) -> None:
