@@ -271,7 +271,7 @@ class MapItem:
 
     index: int
     value: Json
-    #: when the Map iterates over a JSON object, whose member `value` then is; a child's input names both
+    #: when the Map iterates over a JSON object, whose member `value` then is
     key: str | None = None
     #: Distributed: STATE_DATA or the S3 URI the item was read from
     source: str | None = None
@@ -284,6 +284,10 @@ class MapItem:
         if self.source is not None:
             item["Source"] = self.source
         return item
+
+    def input(self) -> Json:
+        """What its iteration gets where no ItemSelector says otherwise."""
+        return self.value if self.key is None else {"Key": self.key, "Value": self.value}
 
 
 class Items(Protocol):

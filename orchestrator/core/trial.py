@@ -164,7 +164,7 @@ class Trial:
             items = state.items.items(narrowed)
             if state.language is QueryLanguage.JSONPATH:
                 # one blank after each comma between items and none within them, as recorded from AWS
-                self._inspection["afterItemsPath"] = f"[{', '.join(to_text(item.value) for item in items)}]"
+                self._inspection["afterItemsPath"] = f"[{', '.join(to_text(item.input()) for item in items)}]"
         self._inspection["maxConcurrency"] = state.max_concurrency.evaluate(narrowed) if state.max_concurrency else 0
         count = percentage = None
         if state.tolerated_failure_count is not None:

@@ -149,15 +149,13 @@ def finish(run: Run, frame: Frame, state: MapState, output: str) -> None:
 
 
 def _begin(run: Run, frame: Frame, state: MapState, scope: Scope, items: list[MapItem]) -> None:
-    values = [item.value for item in items]
+    values = [item.input() for item in items]
     if state.item_selector is not None:
         selector = state.item_selector
         values = []
         for item in items:
             item_scope = run.scope(frame, state, retry_count=frame.retries, item=item)
             values.append(selector.evaluate(item_scope.narrowed(scope.input)))
-    elif items and items[0].key is not None:
-        values = [{"Key": item.key, "Value": item.value} for item in items]
     if state.item_batcher is not None:
         values = _batches(state.item_batcher, scope, values)
     run.note(ITEMS_FOUND, frame, {"items": values})

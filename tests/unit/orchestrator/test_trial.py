@@ -117,6 +117,10 @@ def test_map_tolerates_as_many_failures_as_it_says() -> None:
 def test_items_are_shown_with_a_blank_between_them_and_none_within() -> None:
     answer = tried(a_map({"X": PASS}, ItemsPath="$.v"), {"v": [{"a": [1, 2]}, "b"]}, mock={"result": "[1]"})
     assert answer["inspectionData"]["afterItemsPath"] == '[{"a":[1,2]}, "b"]'
+    config = {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    processor = {"ProcessorConfig": config, "StartAt": "X", "States": {"X": PASS}}
+    answer = tried({"Type": "Map", "ItemProcessor": processor, "End": True}, {"k": 1}, mock={"result": "[1]"})
+    assert answer["inspectionData"]["afterItemsPath"] == '[{"Key":"k","Value":1}]'
 
 
 def test_parallel_shows_only_its_result() -> None:
