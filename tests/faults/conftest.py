@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import missing
 from tests.support import places
-from tests.support.processes import processes_of
+from tests.support.processes import left_of
 from tests.support.servers import PrivateServers
 from tests.support.stack import PlatformStack
 
@@ -33,4 +33,4 @@ def start() -> Iterator[Start]:
 
         yield begin
     assert folder is not None
-    assert processes_of(folder) == []
+    assert left_of(folder) == []

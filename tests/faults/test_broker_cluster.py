@@ -17,7 +17,7 @@ from hearth.model.event import partition_of
 from tests.conftest import missing
 from tests.support import load, places
 from tests.support.cluster import BrokerCluster
-from tests.support.processes import processes_of
+from tests.support.processes import left_of
 from tests.support.servers import PrivateServers
 from tests.support.stack import PlatformStack
 
@@ -35,7 +35,7 @@ def handler(event, context):
     return [event["i"], SANDBOX]
 """
 CONCURRENCY = 8
-RECOVERY_S = 30.0
+RECOVERY_S = 90.0
 EVENTS_RUN_S = 120.0
 EVENT_PARTITIONS = 2
 
@@ -122,7 +122,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             ) as stack,
         ):
             yield Place(cluster, stack, runs)
-        assert processes_of(folder) == []
+        assert left_of(folder) == []
 
 
 def test_home_node_of_a_queue_killed_under_load_every_request_of_a_caller_elsewhere_is_answered(place: Place) -> None:

@@ -29,7 +29,7 @@ def an_invocation(family: str, key: str = "", payload: bytes = b"{}") -> Invocat
         invoked_arn="arn:aws:lambda:us-east-1:000000000000:function:f",
         family=family,
         payload=payload,
-        gives_up_at_ms=now_ms() + 10_000,
+        gives_up_at_ms=now_ms() + 60_000,
         trace_id="Root=1-0-0",
         client_context='{"custom":{"ä":1}}',
         tail=True,
@@ -106,9 +106,9 @@ async def test_request_without_a_queue_becomes_a_placement_and_is_answered(
 ) -> None:
     family = uuid.uuid4().hex
     worker = Server(broker)
-    await worker.consume(lambda channel: topology.declare_placement(channel, family, 5000), placed=True)
+    await worker.consume(lambda channel: topology.declare_placement(channel, family, 60_000), placed=True)
     invocation = an_invocation(family)
-    call = asyncio.create_task(invoker.invoke(invocation, deadline=Deadline.after(5)))
+    call = asyncio.create_task(invoker.invoke(invocation, deadline=Deadline.after(60)))
     delivery = await worker.next()
     assert delivery.invocation == invocation
     delivery.answer(ok(b'"\xc3\xa4"'))
@@ -118,10 +118,10 @@ async def test_request_without_a_queue_becomes_a_placement_and_is_answered(
 async def test_idle_consumer_gets_the_request_and_a_busy_one_never_does(broker: Broker, invoker: BrokerInvoker) -> None:
     family, key = uuid.uuid4().hex, uuid.uuid4().hex[:12]
     warm, cold = Server(broker), Server(broker)
-    await cold.consume(lambda channel: topology.declare_placement(channel, family, 5000), placed=True, prefetch=10)
+    await cold.consume(lambda channel: topology.declare_placement(channel, family, 60_000), placed=True, prefetch=10)
     await warm.consume(lambda channel: topology.declare_invoke(channel, key, 0), placed=False)
     calls = [
-        asyncio.create_task(invoker.invoke(an_invocation(family, key), deadline=Deadline.after(5))) for _ in range(3)
+        asyncio.create_task(invoker.invoke(an_invocation(family, key), deadline=Deadline.after(60))) for _ in range(3)
     ]
     first = await warm.next()
     placed = [await cold.next(), await cold.next()]
@@ -134,10 +134,10 @@ async def test_idle_consumer_gets_the_request_and_a_busy_one_never_does(broker: 
 async def test_closed_loop_never_misses_its_warm_consumer(broker: Broker, invoker: BrokerInvoker) -> None:
     family, key = uuid.uuid4().hex, uuid.uuid4().hex[:12]
     warm, cold = Server(broker), Server(broker)
-    await cold.consume(lambda channel: topology.declare_placement(channel, family, 5000), placed=True, prefetch=10)
+    await cold.consume(lambda channel: topology.declare_placement(channel, family, 60_000), placed=True, prefetch=10)
     await warm.consume(lambda channel: topology.declare_invoke(channel, key, 0), placed=False)
     for _ in range(300):
-        call = asyncio.create_task(invoker.invoke(an_invocation(family, key), deadline=Deadline.after(5)))
+        call = asyncio.create_task(invoker.invoke(an_invocation(family, key), deadline=Deadline.after(60)))
         (await warm.next()).answer(ok())
         await call
     assert cold.seen == []
@@ -148,10 +148,10 @@ async def test_caller_learns_a_raised_epoch_from_the_reply(broker: Broker, invok
     old, new = Server(broker), Server(broker)
     await old.consume(lambda channel: topology.declare_invoke(channel, key, 0), placed=False)
     await new.consume(lambda channel: topology.declare_invoke(channel, key, 3), placed=False)
-    first = asyncio.create_task(invoker.invoke(an_invocation(family, key), deadline=Deadline.after(5)))
+    first = asyncio.create_task(invoker.invoke(an_invocation(family, key), deadline=Deadline.after(60)))
     (await old.next()).answer(ok(epoch=3))
     await first
-    second = asyncio.create_task(invoker.invoke(an_invocation(family, key), deadline=Deadline.after(5)))
+    second = asyncio.create_task(invoker.invoke(an_invocation(family, key), deadline=Deadline.after(60)))
     (await new.next()).answer(ok(epoch=3))
     assert (await second).epoch == 3
 
@@ -159,17 +159,17 @@ async def test_caller_learns_a_raised_epoch_from_the_reply(broker: Broker, invok
 async def test_large_answer_arrives_whole(broker: Broker, invoker: BrokerInvoker) -> None:
     family = uuid.uuid4().hex
     worker = Server(broker)
-    await worker.consume(lambda channel: topology.declare_placement(channel, family, 5000), placed=True)
+    await worker.consume(lambda channel: topology.declare_placement(channel, family, 60_000), placed=True)
     body = bytes(range(256)) * 23_437
     for size in (0, envelope.PART_BYTES, envelope.PART_BYTES + 1, len(body)):
-        call = asyncio.create_task(invoker.invoke(an_invocation(family), deadline=Deadline.after(5)))
+        call = asyncio.create_task(invoker.invoke(an_invocation(family), deadline=Deadline.after(60)))
         (await worker.next()).answer(ok(body[:size]))
         assert (await call).payload == body[:size]
 
 
 async def test_unanswered_request_ends_at_its_deadline(broker: Broker, invoker: BrokerInvoker) -> None:
     family = uuid.uuid4().hex
-    await Server(broker).consume(lambda channel: topology.declare_placement(channel, family, 5000), placed=True)
+    await Server(broker).consume(lambda channel: topology.declare_placement(channel, family, 60_000), placed=True)
     with pytest.raises(InvocationTimedOut):
         await invoker.invoke(an_invocation(family), deadline=Deadline.after(0.2))
 
@@ -187,7 +187,7 @@ async def test_request_that_waited_too_long_for_room_is_answered(
     await answers.start()
     channel = await broker.channel()
     await topology.declare_placement(channel, family, 100)
-    result = await invoker.invoke(an_invocation(family), deadline=Deadline.after(5))
+    result = await invoker.invoke(an_invocation(family), deadline=Deadline.after(60))
     assert result.outcome is outcome
     await answers.close()
 
@@ -198,7 +198,7 @@ async def test_request_for_a_runtime_that_no_worker_offers_says_so(broker: Broke
 
     answers = UnplacedAnswers(broker, live)
     await answers.start()
-    result = await invoker.invoke(an_invocation("cobol85"), deadline=Deadline.after(5))
+    result = await invoker.invoke(an_invocation("cobol85"), deadline=Deadline.after(60))
     assert result.outcome is Outcome.UNAVAILABLE
     assert "cobol85" in result.detail
     await answers.close()

@@ -20,8 +20,8 @@ from tests.support import places
 from tests.support.relay import Relay
 from tests.support.servers import PrivateServers
 
-ANSWER_S = 20.0
-HEARTBEAT_S = 1
+ANSWER_S = 60.0
+HEARTBEAT_S = 2
 #: pika looks for signs of life every five seconds and the heartbeat; its first look still sees the handshake
 LONGER_THAN_TWO_CHECKS_S = 2 * (HEARTBEAT_S + 5) + 1.5
 

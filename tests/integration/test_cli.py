@@ -91,7 +91,7 @@ def test_log_is_printed_once_and_in_order(stack: PlatformStack, folder: Path) ->
     hearth("deploy", str(folder), env=stack.environ())
     for number in range(3):
         hearth("invoke", folder.name, json.dumps({"n": number}), env=stack.environ())
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while True:
         lines = hearth("logs", folder.name, env=stack.environ()).stdout.splitlines()
         printed = [line.split("got ")[1] for line in lines if "got " in line]
@@ -151,7 +151,7 @@ def test_layer_runs_its_extension_and_the_bill_sums_up(stack: PlatformStack, fol
         answer = hearth("invoke", folder.name, f'{{"n": {number}}}', env=stack.environ())
         assert json.loads(answer.stdout)["event"] == {"n": number}, answer.stderr
     lines: list[str] = []
-    give_up_at = time.monotonic() + 20
+    give_up_at = time.monotonic() + 60
     while sum("platform.report" in line for line in lines) < 3:
         assert time.monotonic() < give_up_at, lines
         time.sleep(0.2)

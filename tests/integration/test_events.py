@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,6 +14,7 @@ from botocore.exceptions import ClientError
 from tests.conftest import missing
 from tests.support import places
 from tests.support.command import hearth
+from tests.support.function_logs import logged
 from tests.support.functions import zip_of
 from tests.support.servers import PrivateServers
 from tests.support.stack import PlatformStack
@@ -32,16 +31,37 @@ def handler(event, context):
 """
 
 
-@contextlib.contextmanager
-def alone(**settings: object) -> Iterator[PlatformStack]:
-    """A platform on servers of its own: no other platform's workers and pollers take its invocations."""
+#: runs to its end once the function `gate` has a tag
+GATED = """
+import boto3, json, time
+tags = boto3.client("lambda").list_tags
+def handler(event, context):
+    while not tags(Resource=event["gate"])["Tags"]:
+        time.sleep(0.1)
+    print(json.dumps({"ran": event["id"]}))
+"""
+#: one partition of little room, and one event of a function at a time
+NARROW = {"event_concurrency": 1, "event_partitions": 1, "event_queue_bytes": 100_000, "placement_wait_seconds": 2}
+#: one sandbox for everything, and events whose second attempt would come too late
+CRAMPED = NARROW | {
+    "account_concurrency": 1,
+    "event_max_age_seconds": 60,
+    "event_retry_base_seconds": 120,
+}
+
+
+@pytest.fixture(scope="module")
+def own_servers() -> Iterator[PrivateServers]:
     if reason := PrivateServers.unavailable():
         missing(reason)
-    with (
-        places.data_folder() as folder,
-        PrivateServers(folder) as servers,
-        PlatformStack(folder, servers, **settings) as running,
-    ):
+    with places.data_folder() as folder, PrivateServers(folder) as servers:
+        yield servers
+
+
+@pytest.fixture(scope="module")
+def alone(request: pytest.FixtureRequest, own_servers: PrivateServers) -> Iterator[PlatformStack]:
+    """With these settings, one at a time on servers without another's workers and pollers, which would serve too."""
+    with PlatformStack(own_servers.data, own_servers, **request.param) as running:
         yield running
 
 
@@ -160,63 +180,66 @@ def test_queued_event_runs_the_code_in_force_when_it_runs(stack: PlatformStack) 
     assert [run["ran"] for run in until(lambda: runs(stack, name))] == ["new code"]
 
 
-def test_backlog_of_one_function_holds_up_no_other_of_its_partition() -> None:
+@pytest.mark.parametrize("alone", [NARROW], indirect=True, ids=["narrow"])
+def test_backlog_of_one_function_holds_up_no_other_of_its_partition(alone: PlatformStack) -> None:
     """Two slots' worth of room for one, which is long busy; the others of the only partition go on."""
-    slow = TELL.replace("return event", "import time; time.sleep(event['s']); return event")
-    with alone(event_concurrency=1, event_partitions=1) as stack:
-        busy, other = stack.deploy(None, slow), stack.deploy(None, TELL)
-        stack.client("lambda").invoke(FunctionName=other, Payload=b'{"id": "warm"}')
-        for number in range(200):
-            send(stack, busy, {"id": str(number), "s": 0.05})
-        send(stack, other, {"id": "other"})
-        until(lambda: "other" in [run["ran"] for run in runs(stack, other)])
-        left = json.loads(hearth("events", busy, "--json", env=stack.environ() | stack.servers.environ()).stdout)
-        assert sum(left["queued"]["aside"].values()) > 0, "the others' event came only after the backlog"
-        until(lambda: len(runs(stack, busy)) == 200)
-        assert sorted(int(run["ran"]) for run in runs(stack, busy)) == list(range(200))
-        servers = stack.environ() | stack.servers.environ()
-        until(lambda: json.loads(hearth("events", "--json", env=servers).stdout)["queued"]["aside"] == {})
+    stack, servers = alone, alone.environ() | alone.servers.environ()
+    other = stack.deploy(None, TELL)
+    gate = stack.client("lambda").get_function(FunctionName=other)["Configuration"]["FunctionArn"]
+    busy = stack.deploy(None, GATED, Timeout=120, MemorySize=512)
+    for number in range(40):
+        send(stack, busy, {"id": str(number), "gate": gate})
+    send(stack, other, {"id": "other"})
+    until(lambda: "other" in [run["ran"] for run in runs(stack, other)])
+    assert runs(stack, busy) == []
+    left = json.loads(hearth("events", busy, "--json", env=servers).stdout)
+    assert sum(left["queued"]["aside"].values()) > 0
+    stack.client("lambda").tag_resource(Resource=gate, Tags={"gate": "open"})
+    until(lambda: len(runs(stack, busy)) == 40)
+    assert sorted(int(run["ran"]) for run in runs(stack, busy)) == list(range(40))
+    until(lambda: json.loads(hearth("events", "--json", env=servers).stdout)["queued"]["aside"] == {})
 
 
-def test_throttled_event_runs_when_there_is_room() -> None:
-    with alone(account_concurrency=1, placement_wait_seconds=1) as stack:
-        holder = stack.deploy(None, "import time\ndef handler(event, context):\n    time.sleep(5)\n", Timeout=20)
-        name = stack.deploy(None, TELL)
-        with ThreadPoolExecutor(1) as thread:
-            held = thread.submit(stack.invoke, holder)
-            time.sleep(1)  # it has the only slot by then, or the event simply runs first
-            send(stack, name, {"id": "patient"})
-            (ran,) = until(lambda: runs(stack, name))
-            assert ran["ran"] == "patient"
-            assert "FunctionError" not in held.result()
-        assert dropped(stack, name) == []
+@pytest.mark.parametrize("alone", [NARROW], indirect=True, ids=["narrow"])
+def test_full_partition_refuses_and_keeps_what_it_has(alone: PlatformStack) -> None:
+    name = alone.deploy(None, TELL)
+    alone.stop("poller")
+    accepted = []
+    with pytest.raises(ClientError) as caught:  # noqa: PT012
+        for number in range(100):
+            send(alone, name, {"id": str(number), "x": "x" * 10_000})
+            accepted.append(str(number))
+    assert caught.value.response["Error"]["Code"] == "TooManyRequestsException"
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
+    assert "hearth_events_waiting" in metrics_of(alone)
+    alone.start("poller")
+    until(lambda: len(runs(alone, name)) == len(accepted))
+    assert sorted(run["ran"] for run in runs(alone, name)) == sorted(accepted)
 
 
-def test_event_too_old_for_another_attempt_is_dropped_at_once() -> None:
-    with alone(event_max_age_seconds=5, event_retry_base_seconds=60) as stack:
-        name = stack.deploy(None, TELL)
-        send(stack, name, {"id": "bad", "fail": True})
-        (record,) = until(lambda: dropped(stack, name))
-        assert record["requestContext"]["condition"] == "EventAgeExceeded"
-        assert record["requestContext"]["approximateInvokeCount"] == 1
-        assert record["responsePayload"]["errorMessage"] == "never bad"
+@pytest.mark.parametrize("alone", [CRAMPED], indirect=True, ids=["cramped"])
+def test_throttled_event_runs_when_there_is_room(alone: PlatformStack) -> None:
+    source = "import time\ndef handler(event, context):\n    print('holds')\n    time.sleep(5)\n"
+    holder, name = alone.deploy(None, source), alone.deploy(None, TELL)
+    with ThreadPoolExecutor(1) as thread:
+        patient = alone.client("lambda", retries={"total_max_attempts": 10})
+        held = thread.submit(patient.invoke, FunctionName=holder)
+        logged(alone, holder, "holds")  # it has the only slot
+        send(alone, name, {"id": "patient"})
+        (ran,) = until(lambda: runs(alone, name))
+        assert ran["ran"] == "patient"
+        assert "FunctionError" not in held.result()
+    assert dropped(alone, name) == []
 
 
-def test_full_partition_refuses_and_keeps_what_it_has() -> None:
-    with alone(event_partitions=1, event_queue_bytes=10_000) as stack:
-        name = stack.deploy(None, TELL)
-        stack.stop("poller")
-        accepted = []
-        with pytest.raises(ClientError) as caught:  # noqa: PT012
-            for number in range(100):
-                send(stack, name, {"id": str(number), "x": "x" * 1000})
-                accepted.append(str(number))
-        assert caught.value.response["Error"]["Code"] == "TooManyRequestsException"
-        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
-        assert "hearth_events_waiting" in metrics_of(stack)
-        stack.start("poller")
-        until(lambda: len(runs(stack, name)) == len(accepted))
-        assert sorted(run["ran"] for run in runs(stack, name)) == sorted(accepted)
+@pytest.mark.parametrize("alone", [CRAMPED], indirect=True, ids=["cramped"])
+def test_event_too_old_for_another_attempt_is_dropped_at_once(alone: PlatformStack) -> None:
+    name = alone.deploy(None, TELL)
+    send(alone, name, {"id": "bad", "fail": True})
+    (record,) = until(lambda: dropped(alone, name))
+    assert record["requestContext"]["condition"] == "EventAgeExceeded"
+    assert record["requestContext"]["approximateInvokeCount"] == 1
+    assert record["responsePayload"]["errorMessage"] == "never bad"
 
 
 def test_metrics_and_command_tell_accepted_and_dropped(stack: PlatformStack) -> None:

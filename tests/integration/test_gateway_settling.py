@@ -60,7 +60,7 @@ async def _registered(redis: object, ids: set[bytes]) -> bool:
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             if await holds():
                 return

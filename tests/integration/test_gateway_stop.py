@@ -37,10 +37,10 @@ def own(servers: PrivateServers, data_dir: Path) -> Iterator[PlatformStack]:
 
 
 def gateway_process(own: PlatformStack) -> int:
-    """The gunicorn worker that serves."""
+    """The gunicorn worker that serves; 0 between two of them."""
     master = own.pids("gateway")[0]
     children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-    return int(children[0])
+    return int(children[0]) if children else 0
 
 
 def mapped_folder(own: PlatformStack) -> Path:
@@ -52,7 +52,7 @@ def mapped_folder(own: PlatformStack) -> Path:
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < until
         time.sleep(0.05)
@@ -79,7 +79,7 @@ def test_stopping_gateway_answers_what_is_running_and_takes_no_more(own: Platfor
     figures = mapped_folder(own)
 
     own.stop("gateway")
-    caller.join(10)
+    caller.join(60)
 
     assert [answer["Payload"] for answer in answers] == ["done"]
     with pytest.raises(OSError):  # noqa: PT011 (refused, whatever the system calls it)
@@ -96,12 +96,12 @@ def test_gateway_that_leaves_tells_balancers_and_goes_on_serving(servers: Privat
     leaving.start("gateway")
 
     def ask(path: str) -> tuple[int, str | None]:
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", leaving.port, timeout=20)) as new:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", leaving.port, timeout=60)) as new:
             return answer_of(new, path)
 
     try:
         wait_until(lambda: ask("/health/gateway") == (200, None))
-        kept = http.client.HTTPConnection("127.0.0.1", leaving.port, timeout=20)
+        kept = http.client.HTTPConnection("127.0.0.1", leaving.port, timeout=60)
         unsigned = answer_of(kept, "/2015-03-31/functions")
         assert unsigned == (403, None)
         os.kill(leaving.pids("gateway")[0], signal.SIGTERM)
@@ -118,10 +118,7 @@ def test_killed_process_of_the_gateway_is_replaced(own: PlatformStack) -> None:
     killed = gateway_process(own)
     os.kill(killed, signal.SIGKILL)
 
-    until = time.monotonic() + 30
-    while own.health()[0] != 200 and time.monotonic() < until:
-        time.sleep(0.1)
+    wait_until(lambda: own.health()[0] == 200 and gateway_process(own) != killed)
 
-    assert gateway_process(own) != killed
     assert own.invoke(name, 0)["Payload"] == "done"
     assert own.health()[1]["status"] == "ready"

@@ -15,7 +15,7 @@ async def test_timeout_around_store_calls_is_never_lost(servers: PrivateServers)
 
     async def one(budget_s: float) -> None:
         nonlocal lost
-        until = time.monotonic() + 2
+        until = time.monotonic() + 30
         try:
             async with asyncio.timeout(budget_s):
                 while time.monotonic() < until:

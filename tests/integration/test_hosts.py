@@ -19,7 +19,7 @@ import pytest
 from tests.conftest import missing
 from tests.support import places
 from tests.support.hosts import ACCOUNT, REGION, Host, Hosts, unavailable
-from tests.support.processes import processes_of
+from tests.support.processes import left_of
 from tests.support.servers import PrivateServers
 
 #: one sandbox a host: the second of two simultaneous requests needs the other host
@@ -48,7 +48,7 @@ def hosts() -> Iterator[Hosts]:
                 running.join(host, **ONE_SANDBOX)
             running.wait_workers(2)
             yield running
-        assert processes_of(scratch) == []
+        assert left_of(scratch) == []
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -154,14 +154,14 @@ def on_the_head(hosts: Hosts, *arguments: str) -> str:
     addresses = {"HEARTH_COORDINATION_URL": hosts.coordination_url, "HEARTH_STATE_URL": hosts.state_url}
     env = os.environ | {"HEARTH_DATA": str(hosts.head.data)} | addresses
     inside = ["nsenter", f"--net={hosts.head.namespace}", sys.executable, "-m", "hearth.cli"]
-    return subprocess.run([*inside, *arguments], env=env, capture_output=True, text=True, timeout=60).stdout
+    return subprocess.run([*inside, *arguments], env=env, capture_output=True, text=True, timeout=120).stdout
 
 
 def test_function_on_a_worker_host_reaches_the_gateways_api_with_its_role(hosts: Hosts) -> None:
     """The API listens for other hosts too, so a role may do only what was said."""
     name = hosts.deploy(CALLS_THE_API, Timeout=30, MemorySize=512)
     on_the_head(hosts, "roles", "allow", "test", "--allow", "lambda:ListFunctions")
-    limit = time.monotonic() + 30
+    limit = time.monotonic() + 60
     while name not in (answer := invoke(hosts, name, [{}])[0] or []):  # a gateway has heard of it within a second
         assert time.monotonic() < limit, (answer, hosts.tails())
         time.sleep(0.5)

@@ -34,7 +34,7 @@ def handler(event, context):
 def hearth(stack: PlatformStack, *arguments: str, status: int = 0) -> str:
     environ = os.environ | stack.environ() | stack.servers.environ()
     done = subprocess.run(
-        [sys.executable, "-m", "hearth.cli", *arguments], env=environ, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "hearth.cli", *arguments], env=environ, capture_output=True, text=True, timeout=180
     )
     assert done.returncode == status, done.stderr
     return done.stdout if status == 0 else done.stderr

@@ -46,7 +46,7 @@ def answer(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
                 env=environment,
                 capture_output=True,
                 text=True,
-                timeout=90,
+                timeout=240,
             )
         assert result.returncode == 0, result.stderr
         found = json.loads(result.stdout)

@@ -36,7 +36,7 @@ async def count_then_answer(reader: asyncio.StreamReader, writer: asyncio.Stream
 
 
 async def test_five_megabytes_go_each_way_with_a_half_close_between() -> None:
-    async with a_relay(count_then_answer) as address, asyncio.timeout(30):
+    async with a_relay(count_then_answer) as address, asyncio.timeout(60):
         reader, writer = await asyncio.open_connection(*address)
         writer.write(bytes(5 * _MB))
         writer.write_eof()
@@ -51,7 +51,7 @@ async def test_platform_that_does_not_read_holds_the_function_back() -> None:
         await resume.wait()
         await count_then_answer(reader, writer)
 
-    async with a_relay(slow) as address, asyncio.timeout(30):
+    async with a_relay(slow) as address, asyncio.timeout(60):
         reader, writer = await asyncio.open_connection(*address)
         writer.write(bytes(64 * _MB))
         before = -1
@@ -73,7 +73,7 @@ async def test_absent_platform_looks_like_one_that_hangs_up() -> None:
     relay = PlatformRelay(listener, nobody)
     address = listener.getsockname()
     await relay.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         reader, writer = await asyncio.open_connection(*address)
         assert await reader.read(-1) == b""
         writer.close()
@@ -86,7 +86,7 @@ async def test_closing_breaks_open_connections_and_leaves_no_task() -> None:
         writer.close()
 
     before = asyncio.all_tasks()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async with a_relay(silent) as address:
             connections = [await asyncio.open_connection(*address) for _ in range(3)]
             connections[0][1].write(b"x")
@@ -100,7 +100,7 @@ async def test_closing_breaks_open_connections_and_leaves_no_task() -> None:
 
 
 async def test_connections_beyond_the_bound_are_closed_at_once() -> None:
-    async with a_relay(count_then_answer) as address, asyncio.timeout(20):
+    async with a_relay(count_then_answer) as address, asyncio.timeout(60):
         connections = [await asyncio.open_connection(*address) for _ in range(64)]
         await asyncio.sleep(0.2)
         reader, writer = await asyncio.open_connection(*address)

@@ -188,7 +188,7 @@ class Line:
 
     def call(self) -> Invocation:
         arn = "arn:aws:lambda:us-east-1:000000000000:function:f"
-        return Invocation(str(uuid.uuid4()), self.key, arn, "none", b"{}", now_ms() + 10_000)
+        return Invocation(str(uuid.uuid4()), self.key, arn, "none", b"{}", now_ms() + 60_000)
 
 
 @pytest.fixture
@@ -215,7 +215,7 @@ async def line(alone: PrivateServers) -> AsyncIterator[Line]:
 
 
 async def test_pieces_and_end_cross_the_broker(line: Line) -> None:
-    async with line.invoker.stream(line.call(), deadline=Deadline.after(5)) as stream:
+    async with line.invoker.stream(line.call(), deadline=Deadline.after(60)) as stream:
         delivery = await line.requests.get()
         assert delivery.invocation.streaming
         reply = await line.lane.open_stream(delivery)
@@ -234,14 +234,14 @@ async def test_a_buffered_answer_is_one_piece_and_an_error_is_none(line: Line) -
         (InvocationResult(Outcome.OK, b"x" * 200_000), [b"x" * 200_000]),
         (InvocationResult(Outcome.FUNCTION_ERROR, b"y" * 200_000), []),
     ):
-        async with line.invoker.stream(line.call(), deadline=Deadline.after(5)) as stream:
+        async with line.invoker.stream(line.call(), deadline=Deadline.after(60)) as stream:
             (await line.requests.get()).answer(result)
             assert [piece async for piece in stream] == pieces
             assert stream.result.payload == result.payload
 
 
 async def test_the_window_closes_and_opens_again_as_pieces_are_taken(line: Line) -> None:
-    async with line.invoker.stream(line.call(), deadline=Deadline.after(10)) as stream:
+    async with line.invoker.stream(line.call(), deadline=Deadline.after(60)) as stream:
         delivery = await line.requests.get()
         reply = await line.lane.open_stream(delivery)
         room = asyncio.Event()
@@ -264,7 +264,7 @@ async def test_the_window_closes_and_opens_again_as_pieces_are_taken(line: Line)
 @pytest.mark.parametrize(("per_second", "whole"), [(64 << 20, True), (1, False)])
 async def test_a_response_goes_out_at_its_rate_after_the_burst(line: Line, per_second: int, whole: bool) -> None:
     room, written = asyncio.Event(), 0
-    async with line.invoker.stream(line.call(), deadline=Deadline.after(30)) as stream:
+    async with line.invoker.stream(line.call(), deadline=Deadline.after(60)) as stream:
         delivery = await line.requests.get()
         reply = await line.lane.open_stream(delivery, per_second)
         taking = asyncio.create_task(_take_all(stream))
@@ -274,7 +274,7 @@ async def test_a_response_goes_out_at_its_rate_after_the_burst(line: Line, per_s
                 if not reply.write(bytes(64 << 10), "text/plain"):
                     room.clear()
                     reply.on_room = room.set
-                    await asyncio.wait_for(room.wait(), 3)
+                    await asyncio.wait_for(room.wait(), 30 if whole else 3)
         line.lane.close_stream(reply)
         delivery.answer(InvocationResult(Outcome.OK))
         assert await taking == written
@@ -287,7 +287,7 @@ async def _take_all(stream: Any) -> int:
 
 async def test_a_caller_that_leaves_lets_the_function_run_on(line: Line) -> None:
     room = asyncio.Event()
-    async with line.invoker.stream(line.call(), deadline=Deadline.after(10)) as stream:
+    async with line.invoker.stream(line.call(), deadline=Deadline.after(60)) as stream:
         delivery = await line.requests.get()
         reply = await line.lane.open_stream(delivery)
         while reply.write(bytes(128 << 10), "text/plain"):

@@ -106,7 +106,7 @@ def test_ctrl_c_leaves_no_process(up: Terminal, own_data: Path) -> None:
     up.interrupt()
 
     assert up.wait() == 0
-    assert remaining(everything) == []
+    assert remaining(everything, within_s=60) == []
     assert stackfile.live(own_data) is None
 
 
@@ -119,7 +119,7 @@ def test_second_start_finds_the_functions_of_the_first(up: Terminal, own_data: P
 def test_killed_up_takes_every_process_along(up: Terminal) -> None:
     everything = descendants(up.process.pid)
     os.kill(up.process.pid, signal.SIGKILL)
-    assert remaining(everything, within_s=40) == []
+    assert remaining(everything, within_s=60) == []
 
 
 def test_second_ctrl_c_ends_everything_at_once(up: Terminal) -> None:
@@ -130,7 +130,7 @@ def test_second_ctrl_c_ends_everything_at_once(up: Terminal) -> None:
     if up.process.poll() is None:
         up.interrupt()
     up.wait()
-    assert remaining(everything, within_s=20) == []
+    assert remaining(everything, within_s=60) == []
 
 
 def test_ctrl_c_while_starting_leaves_no_process(starter: Starter, own_data: Path) -> None:
@@ -141,7 +141,7 @@ def test_ctrl_c_while_starting_leaves_no_process(starter: Starter, own_data: Pat
         everything = descendants(terminal.process.pid)
         terminal.interrupt()
         terminal.wait()
-        assert remaining(everything, within_s=20) == []
+        assert remaining(everything, within_s=60) == []
 
 
 def test_detached_up_shows_status_and_down_stops_it(starter: Starter, own_data: Path) -> None:
@@ -161,7 +161,7 @@ def test_detached_up_shows_status_and_down_stops_it(starter: Starter, own_data: 
     finally:
         down = hearth("down", env=environ)
     assert down.returncode == 0
-    assert remaining(everything, within_s=20) == []
+    assert remaining(everything, within_s=60) == []
     assert hearth("status", env=environ).returncode == 1
 
 
@@ -203,7 +203,7 @@ def test_missing_rabbitmq_names_the_command_and_the_variable(then: str, told: st
             env=os.environ | up_environ(data),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
     assert tried.returncode == 1
     assert told in tried.stdout

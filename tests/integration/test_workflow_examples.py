@@ -96,7 +96,7 @@ def test_dynamic_parallel_over_a_thousand_items(example: Example) -> None:
 @pytest.mark.parametrize("approved", [True, False])
 def test_human_approval(example: Example, approved: bool) -> None:
     arn = example.start("human-approval", ORDER)
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while not (asked := [
         event for event in example.states.get_execution_history(executionArn=arn)["events"]
         if event["type"] == "TaskSubmitted"

@@ -28,7 +28,7 @@ def machine(states: Any, definition: dict[str, Any], **given: Any) -> str:
     return str(made["stateMachineArn"])
 
 
-def ended(states: Any, arn: str, wait_s: float = 30.0) -> dict[str, Any]:
+def ended(states: Any, arn: str, wait_s: float = 60.0) -> dict[str, Any]:
     until = time.monotonic() + wait_s
     while (found := states.describe_execution(executionArn=arn))["status"] == "RUNNING":
         assert time.monotonic() < until, states.get_execution_history(executionArn=arn)["events"]

@@ -70,7 +70,7 @@ def test_children_that_failed_are_repeated_by_a_redrive_and_no_others(stack: Pla
         listed = states.list_executions(mapRunArn=run["mapRunArn"])["executions"]
         return {one["executionArn"]: one["status"] for one in listed}
 
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while "RUNNING" in settled().values() and time.monotonic() < until:
         time.sleep(0.05)  # siblings that the failure found running are being stopped
     before = settled()
@@ -115,7 +115,7 @@ def test_redrive_waits_for_children_that_are_being_stopped(states: Any) -> None:
     states.redrive_execution(executionArn=arn)
     assert ended(states, arn)["status"] == "FAILED"
     (run,) = states.list_map_runs(executionArn=arn)["mapRuns"]
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while children := states.list_executions(mapRunArn=run["mapRunArn"], statusFilter="RUNNING")["executions"]:
         assert time.monotonic() < until, children
         time.sleep(0.05)

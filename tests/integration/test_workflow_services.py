@@ -273,7 +273,7 @@ def test_message_carries_a_token_that_ends_its_task(states: Any, companion: Comp
     body = {"token": "{% $states.context.Task.Token %}"}
     arn = start(states, task("sqs:sendMessage.waitForTaskToken", {"QueueUrl": queue, "MessageBody": body}))
     messages: list[dict[str, Any]] = []
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while not messages and time.monotonic() < until:
         messages = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages", [])
     states.send_task_success(taskToken=json.loads(messages[0]["Body"])["token"], output='{"approved": true}')

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from tests.support.stack import PlatformStack
 
-_WITHIN_S = 30.0
+_WITHIN_S = 60.0
 
 
 def logged(stack: PlatformStack, function: str, phrase: str = "") -> list[dict[str, Any]]:

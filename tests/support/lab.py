@@ -148,7 +148,7 @@ def error(result: InvocationResult) -> dict[str, Any]:
     return document
 
 
-async def until(condition: Any, limit_s: float = 10.0) -> None:
+async def until(condition: Any, limit_s: float = 60.0) -> None:
     end_s = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < end_s

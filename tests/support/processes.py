@@ -65,6 +65,14 @@ def command_of(pid: int) -> str:
     return ""
 
 
+def left_of(data: Path, *, within_s: float = 30.0) -> list[str]:
+    """What is still there of `processes_of`, after waiting for all to end: one that was killed may take a moment."""
+    until = time.monotonic() + within_s
+    while (found := processes_of(data)) and time.monotonic() < until:
+        time.sleep(0.1)
+    return found
+
+
 def processes_of(data: Path) -> list[str]:
     """`pid command` of every process of the platform whose data folder this is (it is in their environment)."""
     needle = str(data).encode()

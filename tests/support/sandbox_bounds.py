@@ -40,7 +40,7 @@ async def limits(supervisor: Supervisor, code: Path) -> Answer:
     for parent in {parent for _, parent in supervisor._tree._parents.values()}:
         parent.rmdir()  # as a cleaner of empty groups might
     process = await supervisor.spawn(a_spec("spin", code, spin, cpu_cores=0.2))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not throttled(supervisor, "spin"):
             await asyncio.sleep(0.02)
     process.set_cpu(None)
@@ -65,7 +65,7 @@ async def disk(supervisor: Supervisor, code: Path) -> Answer:
     without = await run(cramped, a_spec("without", code, look))
     await cramped.close()
     await supervisor.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while loop_devices() - before:  # the kernel frees them when the last mount has gone
             await asyncio.sleep(0.02)
     return {

@@ -46,7 +46,7 @@ async def run(supervisor: Supervisor, spec: SandboxSpec) -> tuple[Any, str, int]
     """Exit, output and peak of one sandbox that ends by itself."""
     process = await supervisor.spawn(spec)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             text = await output_of(process)
             return await process.exited, text, process.peak_memory_mb()
     finally:

@@ -46,7 +46,7 @@ async def endings(supervisor: Supervisor, code: Path) -> Answer:
     found: Answer = {}
     for name, script in scripts.items():
         process = await supervisor.spawn(a_spec(name.replace(" ", "-"), code, script))
-        result = await asyncio.wait_for(process.exited, 20)
+        result = await asyncio.wait_for(process.exited, 60)
         await process.stop()
         found[name] = [result.status, result.signal, result.oom]
     missing = SandboxSpec("no-command", ("/var/task/absent",), {"PATH": "/usr/bin"}, code)
@@ -75,9 +75,9 @@ async def cancellation(supervisor: Supervisor, code: Path) -> Answer:
     await process.stop()
     alive = await supervisor.spawn(a_spec("orphan", code, sleeper))
     os.kill(spawner_pid(), signal.SIGKILL)
-    ended = await asyncio.wait_for(alive.exited, 10)
+    ended = await asyncio.wait_for(alive.exited, 60)
     await alive.stop()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while Path(f"/proc/{alive.pid}").exists():  # until the host's init has reaped it
             await asyncio.sleep(0.01)
     result, text, _ = await run(supervisor, a_spec("after", code, "print('again')"))

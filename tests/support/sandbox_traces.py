@@ -6,21 +6,30 @@ import asyncio
 import contextlib
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 from workers.sandbox.supervisor import Supervisor
 
 Answer = dict[str, Any]
+#: only what stays for ever takes longer
+_SETTLED_S = 60.0
+#: tenths of a second; a stock that is not full is filled sooner
+_QUIET_LOOKS = 6
 
 
 async def settled_holdings(supervisor: Supervisor, expected: Answer | None) -> Answer:
-    """Stocks are filled in quiet moments, and links vanish a moment after their namespaces."""
-    found = _holdings(supervisor)
-    for _ in range(50):
+    """Stocks are filled in quiet moments, and links vanish a moment after their namespaces.
+
+    expected: at most so much is waited for; None: until nothing has changed for a while.
+    """
+    found, same, until = _holdings(supervisor), 0, time.monotonic() + _SETTLED_S
+    while time.monotonic() < until:
         await asyncio.sleep(0.1)
         last, found = found, _holdings(supervisor)
-        if found == (last if expected is None else expected):
+        same = same + 1 if found == last else 0
+        if same >= _QUIET_LOOKS if expected is None else all(found[name] <= expected[name] for name in found):
             break
     return found
 
