@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.hosts import new_namespace
+
 PORT = 8080
 ADD_PORT = 8081
 HOST, LATE = "198.51.100.1", "198.51.100.77"
@@ -81,26 +83,31 @@ def _resolve() -> None:
 
 @contextmanager
 def a_host(scratch: Path) -> Iterator[list[str]]:
-    """The command prefix that runs a program on our host. Needs root."""
-    host, outside = f"hearth-h{os.getpid()}", f"hearth-o{os.getpid()}"
+    """The command prefix that runs a program on our host. Needs root.
+
+    The namespaces have no names: open descriptors hold them, so nobody who mounts or unmounts below /run/netns takes
+    them away.
+    """
+    descriptors = new_namespace(), new_namespace()
+    host, outside = (f"/proc/{os.getpid()}/fd/{descriptor}" for descriptor in descriptors)
     resolv_conf = scratch / "resolv.conf"
     resolv_conf.write_text("nameserver 127.0.0.1\n")
     try:
-        for command in _topology(host, outside):
-            subprocess.run(["ip", *command.split()], check=True, capture_output=True)
+        for namespace, command in _topology(host, outside):
+            subprocess.run(["nsenter", f"--net={namespace}", "ip", *command.split()], check=True, capture_output=True)
         with _served(outside, "outside"), _served(host, "host"):
             # Where there is no udev, the device that it opens to all users is root's alone.
             tun = f"mknod -m 666 {scratch}/tun c 10 200 && mount --bind {scratch}/tun /dev/net/tun"
             script = f'mount --bind {resolv_conf} /etc/resolv.conf && {tun} && exec "$@"'
-            yield ["nsenter", f"--net=/run/netns/{host}", "unshare", "--mount", "sh", "-c", script, "sh"]
+            yield ["nsenter", f"--net={host}", "unshare", "--mount", "sh", "-c", script, "sh"]
     finally:
-        for namespace in (host, outside):
-            subprocess.run(["ip", "netns", "delete", namespace], check=False, capture_output=True)
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 @contextmanager
 def _served(namespace: str, what: str) -> Iterator[None]:
-    command = ["nsenter", f"--net=/run/netns/{namespace}", sys.executable, "-m", "tests.support.egress_host", what]
+    command = ["nsenter", f"--net={namespace}", sys.executable, "-m", "tests.support.egress_host", what]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as services:
         try:
             assert services.stdout is not None
@@ -110,18 +117,17 @@ def _served(namespace: str, what: str) -> Iterator[None]:
             services.kill()
 
 
-def _topology(host: str, outside: str) -> list[str]:
+def _topology(host: str, outside: str) -> list[tuple[str, str]]:
+    """(namespace, arguments of ip)"""
     addresses = (OUTSIDE, BROKER, PRIVATE, ALLOWED, METADATA)
     return [
-        f"netns add {host}",
-        f"netns add {outside}",
-        f"link add out netns {host} type veth peer name in netns {outside}",
-        f"-n {host} address add {HOST}/24 dev out",
-        f"-n {outside} address add 198.51.100.2/24 dev in",
-        *(f"-n {outside} address add {address}/32 dev lo" for address in addresses),
-        *(f"-n {name} link set {link} up" for name, link in ((host, "out"), (outside, "in"))),
-        *(f"-n {name} link set lo up" for name in (host, outside)),
-        f"-n {host} route add default via 198.51.100.2",
+        (host, f"link add out type veth peer name in netns {outside}"),
+        (host, f"address add {HOST}/24 dev out"),
+        (outside, "address add 198.51.100.2/24 dev in"),
+        *((outside, f"address add {address}/32 dev lo") for address in addresses),
+        *((namespace, f"link set {link} up") for namespace, link in ((host, "out"), (outside, "in"))),
+        *((namespace, "link set lo up") for namespace in (host, outside)),
+        (host, "route add default via 198.51.100.2"),
     ]
 
 
