@@ -8,7 +8,7 @@ from tests.support.code_updates import replace_under_load
 
 def test_thirty_updates_under_load_fail_no_request(start: Start) -> None:
     stack = start(gateway_processes=2)
-    run = replace_under_load(stack, updates=30, every_s=1.0, concurrency=8)
+    run = replace_under_load(stack, updates=30, every_s=1.0, concurrency=8, each_seen=True)
 
     assert run.failed() == []
     assert run.untimely() == []

@@ -25,6 +25,8 @@ from pollers.runners import Lease
 from pollers.source_access import SourceAccess
 from tests.support.servers import PrivateServers
 
+#: far beyond what a busy machine stands still, since some tests count who had a lease
+LEASE_S = 3.0
 SOURCE = "arn:aws:kinesis:us-east-1:000000000000:stream/s"
 
 
@@ -78,7 +80,7 @@ class Noting:
 
 @contextlib.asynccontextmanager
 async def poller(stores: Stores, runner: Noting, name: str) -> AsyncIterator[MappingPoller]:
-    settings = Settings(mapping_lease_seconds=1.0, drain_seconds=20.0)
+    settings = Settings(mapping_lease_seconds=LEASE_S, drain_seconds=20.0)
     aws = AwsClients(settings, b"secret")
     stopping = asyncio.Event()
     one = MappingPoller(settings, stores, name, [runner], SourceAccess(settings, stores, aws))
@@ -118,7 +120,7 @@ def a_mapping(**given: Any) -> EventSourceMapping:
 
 
 async def eventually(what: Callable[[], Any]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             if what():
                 return
@@ -127,7 +129,7 @@ async def eventually(what: Callable[[], Any]) -> None:
 
 async def reaches(table: MappingTable, mapping: EventSourceMapping, state: MappingState | None) -> EventSourceMapping:
     """None: gone."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             found = await table.get(mapping.account, mapping.region, mapping.uuid)
             if (found.state if found else None) is state:
@@ -166,7 +168,7 @@ async def test_change_is_done_when_nothing_of_the_mapping_as_it_was_runs(stores:
         one.hold.clear()
         await write(table, dataclasses.replace(enabled, batch_size=7, state=MappingState.UPDATING), enabled)
         running.wake()
-        await asyncio.sleep(1.5)  # beyond the lease, which is renewed while the unit stops
+        await asyncio.sleep(1.2 * LEASE_S)  # beyond the lease, which is renewed while the unit stops
         updating = await table.get(enabled.account, enabled.region, enabled.uuid)
         assert updating is not None
         assert updating.state is MappingState.UPDATING

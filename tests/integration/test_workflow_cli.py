@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -15,6 +15,7 @@ from redis import Redis
 from hearth.store import keys
 from tests.support.command import hearth
 from tests.support.stack import PlatformStack
+from tests.support.waiting import until
 
 YAML = """
 StartAt: Greet
@@ -26,6 +27,18 @@ States:
 
 def run(stack: PlatformStack, *arguments: str) -> subprocess.CompletedProcess[str]:
     return hearth("workflows", *arguments, env=stack.environ())
+
+
+def ended(states: Any, execution: str) -> dict[str, Any]:
+    def over() -> dict[str, Any] | None:
+        found = states.describe_execution(executionArn=execution)
+        return found if found["status"] != "RUNNING" else None
+
+    return dict(until(over))
+
+
+def last_event(states: Any, execution: str) -> dict[str, Any]:
+    return dict(states.get_execution_history(executionArn=execution)["events"][-1])
 
 
 def test_definition_is_deployed_started_looked_at_and_played_again(stack: PlatformStack, tmp_path: Path) -> None:
@@ -79,10 +92,7 @@ def test_long_wait_ends_and_is_filed_and_forgotten_as_the_clock_is_advanced(stac
     execution = states.start_execution(stateMachineArn=made["stateMachineArn"])["executionArn"]
     advanced = hearth("clock", "advance", "301d", "--json", env=stack.environ() | stack.servers.environ())
     assert json.loads(advanced.stdout)["advanced_ms"] >= 301 * 86_400_000
-    until = time.monotonic() + 60
-    while (found := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    found = ended(states, execution)
     assert found["status"] == "SUCCEEDED"
     assert (found["stopDate"] - found["startDate"]).days >= 300
 
@@ -90,18 +100,14 @@ def test_long_wait_ends_and_is_filed_and_forgotten_as_the_clock_is_advanced(stac
     events = states.get_execution_history(executionArn=execution)["events"]
     hearth("clock", "advance", "2h", env=stack.environ() | stack.servers.environ())
     with Redis.from_url(stack.servers.state_url) as redis:
-        while redis.exists(keys.history(execution)):
-            assert time.monotonic() < until
-            time.sleep(0.05)
+        until(lambda: not redis.exists(keys.history(execution)))
     assert states.get_execution_history(executionArn=execution)["events"] == events
     backwards = states.get_execution_history(executionArn=execution, reverseOrder=True, maxResults=2)["events"]
     assert backwards == events[:-3:-1]
 
     # ninety days later nothing of it is left
     hearth("clock", "advance", "91d", env=stack.environ() | stack.servers.environ())
-    while states.list_executions(stateMachineArn=made["stateMachineArn"])["executions"]:
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    until(lambda: not states.list_executions(stateMachineArn=made["stateMachineArn"])["executions"])
     with pytest.raises(ClientError, match="ExecutionDoesNotExist"):
         states.describe_execution(executionArn=execution)
 
@@ -119,16 +125,12 @@ def test_a_day_of_back_off_passes_as_the_clock_is_advanced(stack: PlatformStack)
     execution = states.start_execution(stateMachineArn=made["stateMachineArn"])["executionArn"]
     first = states.get_activity_task(activityArn=activity)
     states.send_task_failure(taskToken=first["taskToken"], error="Busy")
-    until = time.monotonic() + 60
-    while (event := states.get_execution_history(executionArn=execution)["events"][-1])["type"] != "ActivityFailed":
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    until(lambda: last_event(states, execution)["type"] == "ActivityFailed")
+    event = last_event(states, execution)
     hearth("clock", "advance", "1d", env=stack.environ() | stack.servers.environ())
     second = states.get_activity_task(activityArn=activity)
     states.send_task_success(taskToken=second["taskToken"], output="1")
-    while (found := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    found = ended(states, execution)
     assert (found["status"], found["output"]) == ("SUCCEEDED", "1")
     events = states.get_execution_history(executionArn=execution)["events"]
     (again,) = [one for one in events if one["type"] == "ActivityScheduled" and one["id"] > event["id"]]

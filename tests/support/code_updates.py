@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tests.support import load
 from tests.support.functions import zip_of
 from tests.support.stack import PlatformStack
+from tests.support.waiting import until
 
 
 @dataclass(slots=True)
@@ -40,17 +41,23 @@ class Run:
         ]
 
 
-def replace_under_load(stack: PlatformStack, *, updates: int, every_s: float, concurrency: int) -> Run:
-    """Update the code that many times, one every so often, while that many callers invoke it without a pause."""
+def replace_under_load(
+    stack: PlatformStack, *, updates: int, every_s: float, concurrency: int, each_seen: bool = False
+) -> Run:
+    """Update the code that many times, one every so often, while that many callers invoke it without a pause.
+
+    each_seen: an update is not followed by the next one before somebody was answered by its code.
+    """
     began_s = time.monotonic()
     function = stack.deploy(None, code(0), Timeout=10)
     run = Run([], [Update(0, began_s, time.monotonic())])
-    over = threading.Event()
+    over, seen = threading.Event(), set[str]()
 
     def call() -> list[load.Answer]:
         answers = []
         while not over.is_set():
             answers.append(load.one(stack, function, None))
+            seen.add(str(answers[-1].payload))
         return answers
 
     with ThreadPoolExecutor(concurrency) as pool:
@@ -60,6 +67,8 @@ def replace_under_load(stack: PlatformStack, *, updates: int, every_s: float, co
                 due_s = time.monotonic() + every_s
                 run.updates.append(_update(stack, function, number))
                 time.sleep(max(0.0, due_s - time.monotonic()))
+                if each_seen:
+                    until(lambda number=number: str(number) in seen)
         finally:
             over.set()
         for caller in callers:

@@ -107,6 +107,12 @@ class Host:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
+    def kill(self, what: str) -> None:
+        """kill -9 of it and of what it has started."""
+        process = self.processes.pop(what)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
     def log(self, what: str) -> Path:
         return self.data / f"{what}.log"
 
