@@ -32,13 +32,12 @@ status: .venv/.ready ## what runs
 check: lint types unit ## lint, types, import rules and pure tests: under a minute, no root, no servers
 
 # Tests mostly wait for servers and processes; each process of pytest has servers and a platform of its own.
-# A file is one process's. The longest come first, so that no process is left alone with one of them.
+# A file is one process's; tests/conftest.py says which come first.
 TEST_PROCESSES ?= 4
-LONGEST := $(patsubst %,tests/integration/test_%.py,isolation up hosts runtimes cli workflow_cli events life_stories)
 
 test: .venv/.ready-dev ## every test but `make faults`, with real servers and sandboxes (installs what they need)
 	@$(BIN)/python -m tests.support.prepare
-	@$(PYTEST) -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(LONGEST) tests/load tests/integration tests/unit
+	@$(PYTEST) -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder tests/load tests/integration tests/unit
 
 fmt: .venv/.ready-dev ## format the code
 	@$(BIN)/ruff format .
@@ -61,7 +60,7 @@ integration: .venv/.ready-dev ## tests with real servers and sandboxes
 
 faults: .venv/.ready-dev ## tests that kill workers, servers and broker nodes under load: some nine minutes more
 	@$(BIN)/python -m tests.support.prepare
-	@$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder tests/faults/test_events_survive.py tests/faults
+	@$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder tests/faults
 
 load: .venv/.ready-dev ## locust against a platform of its own for a minute; docs/load.md
 	@$(BIN)/python -m tests.support.prepare

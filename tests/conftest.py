@@ -23,6 +23,18 @@ from tests.support.stack import PlatformStack
 #: an Amazon MQ broker that `stack` knows by its address; every other ARN means the platform's own
 NAMED_BROKER = "arn:aws:mq:us-east-1:000000000000:broker:named:b-1"
 
+#: the files that take longest come first, so that none of several processes is left alone with one of them
+LONGEST = (
+    *("test_isolation.py", "test_up.py", "test_hosts.py", "test_runtimes.py"),
+    *("test_cli.py", "test_workflow_cli.py", "test_events.py", "test_life_stories.py"),
+    *("test_events_survive.py", "test_streams_survive.py", "test_workflows_survive.py"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In the order of files only; pytest itself knows no order of files that its folders' names don't give."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """pytest's temporary folders too stay in the clone; no HEARTH_* of the caller reaches a test."""
