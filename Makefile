@@ -37,7 +37,7 @@ TEST_PROCESSES ?= 4
 
 test: .venv/.ready-dev ## every test but `make faults`, with real servers and sandboxes (installs what they need)
 	@$(BIN)/python -m tests.support.prepare
-	@$(PYTEST) -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder tests/load tests/integration tests/unit
+	@$(PYTEST) --timeout=600 -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder tests/load tests/integration tests/unit
 
 fmt: .venv/.ready-dev ## format the code
 	@$(BIN)/ruff format .
@@ -58,9 +58,9 @@ integration: .venv/.ready-dev ## tests with real servers and sandboxes
 	@$(BIN)/python -m tests.support.prepare
 	@$(PYTEST) tests/integration
 
-faults: .venv/.ready-dev ## tests that kill workers, servers and broker nodes under load: some nine minutes more
+faults: .venv/.ready-dev ## tests that kill workers, servers and broker nodes under load: some eight minutes more
 	@$(BIN)/python -m tests.support.prepare
-	@$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder tests/faults
+	@$(PYTEST) --timeout=600 -n 3 --dist loadfile --no-loadscope-reorder tests/faults
 
 load: .venv/.ready-dev ## locust against a platform of its own for a minute; docs/load.md
 	@$(BIN)/python -m tests.support.prepare

@@ -165,7 +165,8 @@ def test_each_of_500_events_has_its_destination_record_though_the_broker_is_rest
     stack = start(isolation="process", event_retry_base_seconds=1)
     name = stack.deploy(None, ECHO)
     with CompanionServer(stack.companion_port) as others:
-        url = others.client("sqs").create_queue(QueueName="records")["QueueUrl"]
+        sqs = others.client("sqs")
+        url = sqs.create_queue(QueueName="records")["QueueUrl"]
         stack.client("lambda").put_function_event_invoke_config(
             FunctionName=name,
             DestinationConfig={"OnSuccess": {"Destination": "arn:aws:sqs:us-east-1:000000000000:records"}},
@@ -183,13 +184,15 @@ def test_each_of_500_events_has_its_destination_record_though_the_broker_is_rest
         records = Counter[str]()
 
         def collect() -> bool:
-            messages = others.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
-            for message in messages:
-                record = json.loads(message["Body"])
-                assert record["requestContext"]["condition"] == "Success"
-                records[record["requestContext"]["requestId"]] += 1
-                others.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-            return not messages and set(accepted) <= set(records)
+            """All there are; whether none is missing."""
+            while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+                for message in messages:
+                    record = json.loads(message["Body"])
+                    assert record["requestContext"]["condition"] == "Success"
+                    records[record["requestContext"]["requestId"]] += 1
+                done = [{"Id": one["MessageId"], "ReceiptHandle": one["ReceiptHandle"]} for one in messages]
+                sqs.delete_message_batch(QueueUrl=url, Entries=done)
+            return set(accepted) <= set(records)
 
         wait_for(collect, stack)
     repeats = {request_id: often for request_id, often in records.items() if often > 1}

@@ -233,7 +233,7 @@ def test_dockerfile_builds_what_compose_names_from_what_is_there(services: dict[
 def alive(service: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "hearth.cli", "alive", service]
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=30, env=os.environ | environment, check=False
+        command, capture_output=True, text=True, timeout=120, env=os.environ | environment, check=False
     )
 
 

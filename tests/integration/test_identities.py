@@ -61,7 +61,7 @@ def created(stack: PlatformStack, name: str, *options: str) -> dict[str, str]:
 
 def wait_for(work: Any) -> Any:
     """Gateways take a change in within a second or so."""
-    for _ in range(100):
+    for _ in range(600):
         try:
             return work()
         except ClientError as exc:
@@ -71,7 +71,7 @@ def wait_for(work: Any) -> Any:
 
 
 def wait_for_refusal(work: Any) -> None:
-    for _ in range(100):
+    for _ in range(600):
         try:
             work()
         except ClientError:
@@ -134,7 +134,7 @@ def test_functions_role_may_do_what_its_policy_allows(stack: PlatformStack) -> N
     assert stack.invoke(caller, {"name": target})["Payload"] == 200
 
     hearth(stack, "roles", "allow", "guarded", "--allow", "lambda:GetFunction")
-    for _ in range(100):
+    for _ in range(600):
         told = stack.invoke(caller, {"name": target})["Payload"]
         if told != 200:
             break
@@ -143,7 +143,7 @@ def test_functions_role_may_do_what_its_policy_allows(stack: PlatformStack) -> N
     assert "guarded" in hearth(stack, "roles", "list")
 
     hearth(stack, "roles", "delete", "guarded")
-    for _ in range(100):
+    for _ in range(600):
         told = stack.invoke(caller, {"name": target})["Payload"]
         if told == 200:
             break

@@ -93,7 +93,7 @@ async def test_a_late_subscriber_learns_what_happened_before(telemetry: Telemetr
     say(telemetry)
     telemetry.line("function", "hello\n", 0, parse=False)
     telemetry.subscribe("e", wanted(listener.port, "platform", "function"))
-    await telemetry.drained(5)
+    await telemetry.drained(60)
     assert flat(listener.posts) == ["start", "function", "telemetrySubscription"]
     assert listener.posts[0][1] == {"time": "1970-01-01T00:00:00.000Z", "type": "function", "record": "hello"}
 
@@ -108,18 +108,18 @@ async def test_only_the_kinds_that_were_asked_for_come(telemetry: Telemetry, lis
     say(telemetry)
     telemetry.line("function", '{"a": 1}', 0, parse=True)
     telemetry.line("extension", "not this", 0, parse=False)
-    await telemetry.drained(5)
+    await telemetry.drained(60)
     assert [event["record"] for post in listener.posts for event in post] == [{"a": 1}]
 
 
 async def test_the_old_logs_api_knows_end_and_no_init(telemetry: Telemetry, listener: Listener) -> None:
     telemetry.subscribe("new", wanted(listener.port))
-    await telemetry.drained(5)
+    await telemetry.drained(60)
     listener.posts.clear()
     telemetry.subscribe("old", wanted(listener.port, legacy=True))
     for kind in ("initStart", "start", "end"):
         telemetry.platform(f"platform.{kind}", {}, 0)
-    await telemetry.drained(5)
+    await telemetry.drained(60)
     assert sorted(map(tuple, (flat([post]) for post in listener.posts))) == [
         ("initStart", "start"),
         ("logsSubscription", "start", "end"),
@@ -136,7 +136,7 @@ async def test_delivery_is_tried_until_the_listener_takes_it(telemetry: Telemetr
     await listener.asked.wait()
     assert (listener.posts, telemetry.pending) == ([], True)
     listener.status = 200
-    await telemetry.drained(5)
+    await telemetry.drained(60)
     assert flat(listener.posts) == ["telemetrySubscription"]
 
 
@@ -155,7 +155,7 @@ async def test_what_a_slow_listener_misses_is_counted_and_told(telemetry: Teleme
     for number in range(300):
         say(telemetry, number, size=10_000)
     listener.takes.set()
-    await telemetry.drained(10)
+    await telemetry.drained(60)
     (lost,) = [event["record"] for post in listener.posts for event in post if "Dropped" in event["type"]]
     arrived = flat(listener.posts).count("start")
     assert lost["droppedRecords"] + arrived == 300
@@ -168,8 +168,8 @@ async def test_tcp_gets_lines(telemetry: Telemetry) -> None:
     await listener.open(tcp=True)
     telemetry.subscribe("e", wanted(listener.port, protocol="TCP"))
     say(telemetry, 7)
-    await telemetry.drained(5)
-    async with asyncio.timeout(30):
+    await telemetry.drained(60)
+    async with asyncio.timeout(60):
         while len(listener.lines) < 2:
             listener.asked.clear()
             await listener.asked.wait()
