@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hearth.errors import AccessDenied
-from hearth.policies import ALLOW_ALL, Access, Document, Principal, Verdict, authorised
+from hearth.policies import ALLOW_ALL, Access, Document, Principal, Verdict, authorised, decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,31 @@ class Caller:
         )
         if verdict is Verdict.ALLOWED:
             return
-        why = f"because no identity-based policy allows the {action} action"
+        access = Access(action, resource, self.principal, self._context() | (dict(context) if context else {}))
         if verdict is Verdict.EXPLICIT_DENY:
-            why = "with an explicit deny in an identity-based policy"
-        elif resource_account not in ("", self.account):
-            why = f"because no resource-based policy allows the {action} action"
+            why = f"with an explicit deny in {self._denied_by(access)} policy"
+        else:
+            elsewhere = resource_account not in ("", self.account)
+            why = f"because no {self._not_allowed_by(access, elsewhere)} policy allows the {action} action"
         raise AccessDenied(f"User: {self.arn} is not authorized to perform: {action} on resource: {resource} {why}")
+
+    def _denied_by(self, access: Access) -> str:
+        if decide(self.identity, access) is Verdict.EXPLICIT_DENY:
+            return "an identity-based"
+        if decide(self._session, access) is Verdict.EXPLICIT_DENY:
+            return "a session"
+        return "a resource-based"
+
+    def _not_allowed_by(self, access: Access, elsewhere: bool) -> str:
+        """elsewhere: the resource is another account's."""
+        own = decide(self.identity, access) is Verdict.ALLOWED
+        if own and self._session and decide(self._session, access) is not Verdict.ALLOWED:
+            return "session"
+        return "resource-based" if elsewhere else "identity-based"
+
+    @property
+    def _session(self) -> tuple[Document, ...]:
+        return () if self.session_document is None else (self.session_document,)
 
     def _context(self) -> dict[str, str]:
         tags = {f"aws:principaltag/{name.lower()}": value for name, value in self.tags.items()}
