@@ -35,6 +35,12 @@ async def store_code(call: Call, source: dict[str, Any]) -> StoredPackage:
     return package
 
 
+def check_one_source(source: dict[str, Any]) -> None:
+    """Of a function's code. Raises InvalidParameterValue."""
+    if "ZipFile" in source and not source.keys().isdisjoint(("S3Bucket", "S3Key", "S3ObjectVersion", "ImageUri")):
+        raise InvalidParameterValue("Please do not provide other FunctionCode parameters when providing a ZipFile.")
+
+
 def code_link(call: Call, sha256: str) -> str:
     """A link to the package, served by this very endpoint, that needs no signature of the caller's.
 

@@ -10,7 +10,7 @@ from gateway.call import Call
 from gateway.lambda_api import code_signing, configuration, versions, vpc
 from gateway.lambda_api.attached_layers import attach, check_total
 from gateway.lambda_api.code_package import check_zipped_size
-from gateway.lambda_api.code_source import StoredPackage, code_link, store_code
+from gateway.lambda_api.code_source import StoredPackage, check_one_source, code_link, store_code
 from gateway.lambda_api.names import check_length, find, find_function, function_only, function_ref, not_found
 from gateway.lambda_api.paging import new_marker, read_marker
 from gateway.lambda_api.runtime_notice import warn_of_runtime
@@ -46,6 +46,7 @@ async def create_function(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     if signing := given.get("CodeSigningConfigArn"):
         await code_signing.check_known(call, signing)
         beside[Beside.CODE_SIGNING, ""] = signing.encode()
+    check_one_source(code)
     record = _with_code(call, bare, await store_code(call, code))
     published = None
     if given.get("Publish"):
@@ -84,6 +85,7 @@ async def update_function_code(call: Call, given: dict[str, Any]) -> dict[str, A
         raise InvalidParameterValue("Please don't provide ImageUri when updating a function with packageType Zip.")
     configuration.check({name: given[name] for name in ("PublishTo",) if name in given})
     versions.refuse_conflicts(old, given)
+    check_one_source(given)
     new = _with_code(call, old, await store_code(call, given))
     if "Architectures" in given:
         new = dataclasses.replace(new, configuration=new.configuration | {"Architectures": given["Architectures"]})

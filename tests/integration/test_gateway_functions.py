@@ -123,6 +123,10 @@ def test_taken_name_bad_package_and_bad_role_are_refused(stack: PlatformStack) -
     role = refused(create, stack=stack, name=fresh(), Role="r")
     assert role["Code"] == "ValidationException"
     assert role["Message"].startswith("1 validation error detected: Value 'r' at 'role' failed to satisfy constraint: ")
+    two = refused(
+        create, stack=stack, name=fresh(), Code={"ZipFile": zip_of(ECHO), "S3Bucket": "code", "S3Key": "a.zip"}
+    )
+    assert two["Message"] == "Please do not provide other FunctionCode parameters when providing a ZipFile."
     missing = refused(create, stack=stack, name=fresh(), Code={})
     assert missing["Message"] == "Please provide a source for function code."
 
