@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections import Counter
 from pathlib import Path
 
 from tests.faults.conftest import Start
 from tests.support import load
+from tests.support.waiting import until
 
 #: writes down every run, outside of the sandbox: only possible without isolation, which is not what is tested here
 RECORDER = """
@@ -46,10 +46,7 @@ def test_worker_killed_under_load_every_request_is_answered_and_none_runs_three_
     runs = runs_of(record)
     assert max(runs.values()) <= 2
     assert len(runs) == 2000
-    until = time.monotonic() + 60
-    while len(stack.pids("worker")) < 2 and time.monotonic() < until:
-        time.sleep(0.1)
-    assert len(stack.pids("worker")) == 2
+    until(lambda: len(stack.pids("worker")) == 2)
 
 
 #: kills the worker that runs it
@@ -91,7 +88,7 @@ def test_drained_worker_fails_no_request(start: Start) -> None:
     first = stack.pids("worker")[0]
     result = load.run(stack, function, range(400), concurrency=8, at=100, do=lambda: os.kill(first, signal.SIGTERM))
     assert result.codes == Counter(ok=400)
-    assert first not in stack.pids("worker")
+    until(lambda: first not in stack.pids("worker"))  # on a busy machine its sandboxes' end outlasts the load
 
 
 def test_fleet_killed_leaves_no_worker_and_no_sandbox(start: Start) -> None:
@@ -100,7 +97,4 @@ def test_fleet_killed_leaves_no_worker_and_no_sandbox(start: Start) -> None:
     stack.invoke(function, 1)
     workers = stack.pids("worker")
     stack.kill("fleet")
-    until = time.monotonic() + 60
-    while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
