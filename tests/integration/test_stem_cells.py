@@ -16,6 +16,7 @@ from tests.support.lab import until
 from tests.support.runtime_bench import Bench, returned, run
 from workers.lifecycle.cell_start import kind_for
 from workers.lifecycle.init import spec_of
+from workers.sandbox.stem_cells import StemCells
 
 _PYTHON = """
 import os, sys, resource
@@ -183,3 +184,22 @@ async def test_a_cell_that_died_is_not_given_and_its_place_is_taken(bench: Bench
     await taken.process.stop()
     await cells.close()
     assert cells.count() == 0
+
+
+async def test_a_cell_may_be_taken_while_another_ends(bench: Bench) -> None:
+    sandbox = bench.make(python(bench, ""), "python3.11")
+    kind = kind_for(sandbox.runtime, spec_of(sandbox))
+    assert kind is not None
+    cells = StemCells(bench.supervisor, base=2)
+    assert cells.take(kind) is None
+    keeping = asyncio.create_task(cells.keep())
+    await until(lambda: len(cells.ready(kind)) == 2)
+    keeping.cancel()
+    closing = asyncio.create_task(cells.close())
+    await asyncio.sleep(0)  # the first of them is about to end
+    taken = cells.take(kind)
+    await closing
+    assert taken is not None
+    assert taken.lives
+    assert cells.count() == 0
+    await taken.process.stop()

@@ -113,14 +113,17 @@ class StemCells:
 
     async def _reduce(self, kind: CellKind, wanted: int) -> None:
         """End those that are too many, and what is left of those that have died."""
-        cells = self._ready.get(kind, deque())
-        ending = [cell for cell in cells if not cell.lives]
-        ending += self.ready(kind)[wanted:]
-        for cell in ending:
-            cells.remove(cell)
+        # One after the other, looked for anew: while one ends, others are taken.
+        while (cell := self._surplus(kind, wanted)) is not None:
+            self._ready[kind].remove(cell)
             await cell.process.stop()
-        if not cells:
-            self._ready.pop(kind, None)
+        if not self._ready.get(kind, True):
+            del self._ready[kind]
+
+    def _surplus(self, kind: CellKind, wanted: int) -> StemCell | None:
+        cells = self._ready.get(kind, deque())
+        dead = next((cell for cell in cells if not cell.lives), None)
+        return dead or (cells[-1] if len(cells) > wanted else None)
 
     def _make_room(self) -> None:
         """For one more kind that a function brings: those are forgotten that nobody asks for any more."""
