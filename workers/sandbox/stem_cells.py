@@ -89,17 +89,16 @@ class StemCells:
         """End what is too many, boot what is missing most; False: nothing is missing."""
         short = host_is_short(await asyncio.to_thread(Path("/proc/meminfo").read_text))
         now_s = time.monotonic()
-        most, missing = 0, None
+        most, missing, demand = 0, None, Demand()
         for kind in self._demand.keys() | self._ready.keys():
-            demand = self._demand.get(kind, Demand())
-            wanted = 0 if short else demand.wanted(self._base, now_s)
+            asked = self._demand.get(kind, Demand())  # kinds come and go while cells end
+            wanted = 0 if short else asked.wanted(self._base, now_s)
             await self._reduce(kind, wanted)
             lacking = wanted - len(self.ready(kind))
-            if lacking > most and demand.not_before_s <= now_s:
-                most, missing = lacking, kind
+            if lacking > most and asked.not_before_s <= now_s:
+                most, missing, demand = lacking, kind, asked
         if missing is None:
             return False
-        demand = self._demand[missing]
         try:
             cell = await boot(self._supervisor, missing, self._limits)
         except HearthError as exc:
