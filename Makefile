@@ -60,7 +60,7 @@ integration: .venv/.ready-dev ## tests with real servers and sandboxes
 
 faults: .venv/.ready-dev ## tests that kill workers, servers and broker nodes under load: some eight minutes more
 	@$(BIN)/python -m tests.support.prepare
-	@$(PYTEST) --timeout=600 -n 3 --dist loadfile --no-loadscope-reorder tests/faults
+	@$(PYTEST) --timeout=600 -n 2 --dist loadfile --no-loadscope-reorder tests/faults
 
 load: .venv/.ready-dev ## locust against a platform of its own for a minute; docs/load.md
 	@$(BIN)/python -m tests.support.prepare
